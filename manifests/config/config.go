@@ -1,0 +1,172 @@
+// Package config holds the one configuration of kubecrank: what the flags, the
+// environment, the settings file and the kubeadm.k8s.io documents say, merged
+// once, defaulted, validated as a whole, and never changed after.
+//
+//	flags, KUBECRANK_*, files --(cmd/cli)--> Config --Default--> Config --Validate--> all errors at once
+//	                                                                |
+//	                             facts (host name, default address) +--> Complete --> phases, manifests
+//
+// The package is pure: it reads no file, no environment and no clock.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config describes one control plane node. The zero value is not useful:
+// start from Default. Fields carry kubeadm's meaning (kubeadm.k8s.io/v1beta4)
+// wherever kubeadm has the field.
+type Config struct {
+	// Root is "" for the host's own paths, or an absolute directory below
+	// which every path of kubecrank and of the components lies (--root).
+	Root string
+	// PortOffset is added to every port, so that several control planes run
+	// on one machine (--port-offset).
+	PortOffset int
+	// Runtime says what runs the containers: RuntimeProcess, RuntimeContainerd or RuntimeKubelet.
+	Runtime string
+	// ComponentsDir holds the component binaries; "" means the embedded
+	// payload, or PATH in the lean build (--components-dir).
+	ComponentsDir string
+
+	KubernetesVersion    string // "v1.36.3", with the v
+	ClusterName          string // "kubernetes"
+	ImageRepository      string // "registry.k8s.io"
+	ControlPlaneEndpoint string // "", "host" or "host:port"
+	CertificatesDir      string // absolute, Root included; "" in a Config that is not defaulted
+	Networking           Networking
+	Node                 Node
+	Etcd                 Etcd
+	APIServer            APIServer
+	ControllerManager    Component
+	Scheduler            Component
+
+	KeyAlgorithm          KeyAlgorithm
+	CertificateValidity   time.Duration // leaves: 8760h
+	CACertificateValidity time.Duration // CAs: 87600h
+	Timeouts              Timeouts
+	FeatureGates          map[string]bool
+
+	IgnorePreflightErrors []string // lower case names, or "all"
+	SkipPhases            []string
+}
+
+// The values of Config.Runtime.
+const (
+	RuntimeProcess    = "process"
+	RuntimeContainerd = "containerd"
+	RuntimeKubelet    = "kubelet"
+)
+
+// Networking is the cluster's address plan. One prefix per family, the first is the primary one.
+type Networking struct {
+	ServiceSubnets []netip.Prefix // default 10.96.0.0/12
+	PodSubnets     []netip.Prefix // none: no node CIDR allocation
+	DNSDomain      string         // "cluster.local"
+}
+
+// Node is what is particular to this machine (nodeRegistration and localAPIEndpoint).
+type Node struct {
+	Name             string     // default: the host name in lower case (Complete)
+	AdvertiseAddress netip.Addr // default: the address of the default route (Complete)
+	BindPort         int        // 6443, PortOffset not yet added
+}
+
+// Etcd is either local (External nil) or external.
+type Etcd struct {
+	DataDir         string // /var/lib/etcd below Root
+	ImageRepository string // "" = Config.ImageRepository
+	ImageTag        string // "" = the tag that belongs to KubernetesVersion
+	ExtraArgs       []Arg
+	ExtraEnvs       []Env
+	ServerCertSANs  []string
+	PeerCertSANs    []string
+	External        *ExternalEtcd
+}
+
+// ExternalEtcd is an etcd cluster that kubecrank does not run.
+type ExternalEtcd struct {
+	Endpoints                 []string
+	HTTPEndpoints             []string
+	CAFile, CertFile, KeyFile string
+}
+
+// APIServer is the kube-apiserver's part: a Component that has SANs.
+type APIServer struct {
+	Component
+	CertSANs []string
+}
+
+// Component is what kubeadm lets a user change in a control plane component.
+type Component struct {
+	ExtraArgs    []Arg // order kept, duplicates allowed; a name removes all defaults of that name
+	ExtraVolumes []HostPathMount
+	ExtraEnvs    []Env
+}
+
+// Arg is one command line flag, "--Name=Value".
+type Arg struct{ Name, Value string }
+
+// Env is one environment variable of a container.
+type Env struct{ Name, Value string }
+
+// HostPathMount is an extra host path in a component's pod.
+type HostPathMount struct {
+	Name, HostPath, MountPath string
+	ReadOnly                  bool
+	PathType                  string // a corev1.HostPathType, "" for none
+}
+
+// KeyAlgorithm is kubeadm's encryptionAlgorithm.
+type KeyAlgorithm string
+
+// The values of KeyAlgorithm. kubeadm's default is RSA-2048; ours is ECDSA-P256, which takes 30 ms instead of a second.
+const (
+	RSA2048   KeyAlgorithm = "RSA-2048"
+	RSA3072   KeyAlgorithm = "RSA-3072"
+	RSA4096   KeyAlgorithm = "RSA-4096"
+	ECDSAP256 KeyAlgorithm = "ECDSA-P256"
+	ECDSAP384 KeyAlgorithm = "ECDSA-P384"
+)
+
+// Timeouts are kubeadm's timeouts, as far as init and join use them.
+type Timeouts struct {
+	ControlPlaneComponentHealthCheck time.Duration // 4m; the startup probe's failureThreshold comes from it
+	KubernetesAPICall                time.Duration // 1m
+	EtcdAPICall                      time.Duration // 2m
+	Discovery                        time.Duration // 5m
+}
+
+// Ports are the ports in use, PortOffset added.
+type Ports struct {
+	APIServer         int // 6443
+	EtcdClient        int // 2379
+	EtcdPeer          int // 2380
+	EtcdMetrics       int // 2381
+	ControllerManager int // 10257
+	Scheduler         int // 10259
+}
+
+// Paths are the places on disk, all absolute and below Config.Root.
+type Paths struct {
+	Kubernetes     string // /etc/kubernetes: the kubeconfigs
+	Manifests      string // /etc/kubernetes/manifests
+	PKI            string // CertificatesDir
+	EtcdData       string // /var/lib/etcd
+	State          string // /var/lib/kubecrank
+	Journal        string // /var/lib/kubecrank/journal.jsonl
+	Components     string // /var/lib/kubecrank/components
+	SupervisorLog  string // /var/lib/kubecrank/supervisor.log
+	PodState       string // /var/lib/kubecrank/pods: what the supervisor remembers of running containers
+	Run            string // /run/kubecrank
+	Socket         string // /run/kubecrank/supervisor.sock
+	Lock           string // /run/kubecrank/kubecrank.lock: init, join, reset, upgrade
+	SupervisorLock string // /run/kubecrank/supervisor.lock
+	PodLogs        string // /var/log/pods
+}
+
+// PathsBelow returns the paths for a root, with the default certificate and etcd directories.
+func PathsBelow(root string) Paths {
+	panic("TODO")
+}

@@ -1,0 +1,109 @@
+// Package runtime is the contract between the supervisor and what runs
+// containers: host processes (runtime/process), or a CRI runtime (runtime/cri).
+//
+//	source --> Pod --> supervisor --Runtime.OpenPod--> Sandbox --Start--> Container --Wait--> Exit
+//	                        ^                                                               |
+//	                        +------------------------- Event -------------------------------+
+//
+// The supervisor owns all policy: order, probes, back-off, restart counts, grace periods. A Runtime
+// only does what it is told, and remembers enough on disk (or in the CRI) for List to find what an
+// earlier supervisor left running.
+package runtime
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Pod is a static pod as the supervisor runs it: decoded, defaulted, validated, named and with its UID.
+type Pod struct {
+	*corev1.Pod
+	Source string // "file" or "http"
+	Origin string // the file's path or the URL
+	Hash   string // of the whole spec, labels and annotations: any change of it restarts the pod
+}
+
+// FullName is "name_namespace", the key by which the kubelet keeps static pods apart.
+func (p *Pod) FullName() string { return p.Name + "_" + p.Namespace }
+
+// Runtime opens pods and finds those that run already.
+type Runtime interface {
+	// List returns every container that was started by this Runtime under the same root and still
+	// runs or was not yet seen to exit. A container in it has been identified beyond doubt.
+	List(ctx context.Context) ([]Found, error)
+	// OpenPod prepares what the pod's containers share: CRI makes the sandbox, processes get their
+	// log directory. It is called again for a pod that was found running, and then changes nothing.
+	OpenPod(ctx context.Context, pod *Pod) (Sandbox, error)
+}
+
+// Sandbox is an open pod.
+type Sandbox interface {
+	// Start starts one container and returns as soon as it runs.
+	Start(ctx context.Context, spec ContainerSpec) (Container, error)
+	// Close removes what OpenPod made, logs excepted. No container of the pod may run.
+	Close(ctx context.Context) error
+}
+
+// ContainerSpec is one start of one container.
+type ContainerSpec struct {
+	corev1.Container
+	RestartCount int // 0 for the first start; names the log file
+}
+
+// Container is a started container.
+type Container interface {
+	// Info says what was started. It never blocks.
+	Info() ContainerInfo
+	// Wait blocks until the container has exited, whoever started it, or ctx ends. It may be
+	// called by several goroutines, and again after the exit.
+	Wait(ctx context.Context) (Exit, error)
+	// Stop asks the container to end (SIGTERM), kills all that is left of it after the grace
+	// period, and returns when nothing of it runs. It is safe on a container that has exited.
+	Stop(ctx context.Context, grace time.Duration) error
+}
+
+// Execer is implemented by a Container in which commands can be run: exec probes and hooks.
+type Execer interface {
+	// Exec runs argv where the container's own process runs. Output is stdout and stderr, at most
+	// 10 KiB. A non-zero exit code is not an error.
+	Exec(ctx context.Context, argv []string) (output []byte, exitCode int, err error)
+}
+
+// ContainerInfo identifies a started container.
+type ContainerInfo struct {
+	PodUID       string
+	PodFullName  string
+	Name         string // of the container in the pod
+	ID           string // unique for ever: "process://<boot id>/<pid>/<start time>" or "containerd://<id>"
+	PID          int
+	RestartCount int
+	SpecHash     string // Pod.Hash at its start
+	StartedAt    time.Time
+	LogPath      string
+}
+
+// Found is a container that ran before the supervisor did.
+type Found struct {
+	Container
+}
+
+// Exit tells how a container ended.
+type Exit struct {
+	Code       int    // the exit code; 128+signal when a signal ended it; -1 when nobody could learn it
+	Signal     string // "SIGKILL", "" for none
+	OOMKilled  bool
+	FinishedAt time.Time
+	Message    string // the termination message, or the last log lines (FallbackToLogsOnError)
+}
+
+// Event is something that happened to a pod, with the kubelet's reason names.
+type Event struct {
+	Time      time.Time `json:"time"`
+	Pod       string    `json:"pod"` // metadata.name
+	Container string    `json:"container,omitempty"`
+	Type      string    `json:"type"`   // Normal or Warning
+	Reason    string    `json:"reason"` // Started, Killing, BackOff, Unhealthy, Failed, ...
+	Message   string    `json:"message"`
+}
