@@ -72,7 +72,7 @@ func program(name string) func() {
 
 // runKubectl is cmd/kubectl/kubectl.go of k8s.io/kubernetes.
 func runKubectl() {
-	if err := logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)); err != nil {
+	if _, err := logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)); err != nil {
 		fmt.Fprintln(os.Stderr, err) // a bad -v: kubectl's own flag parser says it again, with its usage
 	}
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
