@@ -12,10 +12,28 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
+
+// Annotations of ours on static pods; all are optional. Names are those of the manifests
+// (metadata.name, without the node's suffix), several separated by commas.
+const (
+	// StartAfterAnnotation names the pods that must have started before this one starts: their
+	// startup probes have succeeded, or they run if they have none. A stop goes the other way.
+	StartAfterAnnotation = "kubecrank.dev/start-after"
+	// StopBeforeAnnotation names the pods that keep running until this one is gone, for pods that
+	// start together and yet must stop in order (kube-apiserver before etcd).
+	StopBeforeAnnotation = "kubecrank.dev/stop-before"
+	// EagerProbeAnnotation is a Go duration: startup and readiness are also probed at this period,
+	// from the container's start until the first success; such early failures do not count.
+	EagerProbeAnnotation = "kubecrank.dev/eager-probe-period"
+)
+
+// ErrNotRunning is wrapped by errors of a client when no supervisor answers.
+var ErrNotRunning = errors.New("no supervisor is running")
 
 // Pod is a static pod as the supervisor runs it: decoded, defaulted, validated, named and with its UID.
 type Pod struct {
@@ -106,4 +124,18 @@ type Event struct {
 	Type      string    `json:"type"`   // Normal or Warning
 	Reason    string    `json:"reason"` // Started, Killing, BackOff, Unhealthy, Failed, ...
 	Message   string    `json:"message"`
+	// Count is how often it happened in a row, Time being the last time; 0 and 1 are once.
+	Count int `json:"count,omitempty"`
+	// Offset is the time since the supervisor started, by the monotonic clock: the axis of the timeline.
+	Offset time.Duration `json:"offset"`
+}
+
+// LogRequest says which log of which container is wanted.
+type LogRequest struct {
+	Pod       string    // the pod's name, with or without the node's suffix; "name_namespace" if it is not unique
+	Container string    // "" for the first one
+	Previous  bool      // the container instance before the present one
+	Follow    bool      // go on until the request's context ends
+	Tail      int       // the last lines only; negative for all
+	Since     time.Time // only lines from then on; zero for all
 }

@@ -38,6 +38,7 @@ type PodStatus struct {
 // ContainerStatus is one container of a static pod.
 type ContainerStatus struct {
 	Name         string     `json:"name"`
+	Init         bool       `json:"init,omitempty"` // one of spec.initContainers, sidecars among them
 	ID           string     `json:"id,omitempty"`
 	Image        string     `json:"image"`
 	State        string     `json:"state"` // Waiting, Running, Terminated
@@ -49,6 +50,8 @@ type ContainerStatus struct {
 	StartedAt    *time.Time `json:"startedAt,omitempty"`
 	FinishedAt   *time.Time `json:"finishedAt,omitempty"`
 	ExitCode     *int       `json:"exitCode,omitempty"`
+	Signal       string     `json:"signal,omitempty"`
+	Message      string     `json:"message,omitempty"` // why it waits, or how it ended
 	LogPath      string     `json:"logPath,omitempty"`
 	LastProbe    string     `json:"lastProbe,omitempty"` // the last probe failure's text
 }
@@ -56,5 +59,8 @@ type ContainerStatus struct {
 // Problem is a manifest or source that cannot be used.
 type Problem struct {
 	Source  string `json:"source"` // path or URL
+	Line    int    `json:"line,omitempty"`
 	Message string `json:"message"`
+	// Warning marks what does not hold up Status.Ready: a backup file, a duplicate, an entry that is no file.
+	Warning bool `json:"warning,omitempty"`
 }
