@@ -1,0 +1,55 @@
+// Command pack makes the component payload that the build embeds into
+// kubecrank (make build runs it):
+//
+//	pack -version v1.36.3 -o runtime/payload/payload.bin bin/components
+//
+// A payload that is up to date is left as it is.
+package main
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+
+	"github.com/kubecrank/kubecrank/runtime/payload"
+)
+
+func main() {
+	version := flag.String("version", "", "the version of Kubernetes in the components, such as v1.36.3")
+	out := flag.String("o", "", "the payload file to write")
+	flag.Parse()
+	if *version == "" || *out == "" || flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: pack -version VERSION -o FILE COMPONENTS")
+		os.Exit(2)
+	}
+	src := payload.Source{Path: flag.Arg(0), Version: *version, Components: payload.Names()}
+	if err := run(*out, src); err != nil {
+		fmt.Fprintln(os.Stderr, "pack:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes to a temporary file first: a payload that is there is whole.
+func run(out string, src payload.Source) error {
+	done, err := payload.Packed(out, src)
+	if err != nil || done {
+		return err
+	}
+	tmp, err := os.Create(out + ".tmp")
+	if err != nil {
+		return err
+	}
+	defer tmp.Close()
+	w := bufio.NewWriterSize(tmp, 1<<20)
+	if err := payload.Pack(w, src); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), out)
+}
