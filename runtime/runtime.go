@@ -49,7 +49,9 @@ func (p *Pod) FullName() string { return p.Name + "_" + p.Namespace }
 // Runtime opens pods and finds those that run already.
 type Runtime interface {
 	// List returns every container that was started by this Runtime under the same root and still
-	// runs or was not yet seen to exit. A container in it has been identified beyond doubt.
+	// runs, and the last instance of those that have ended and whose pod was not closed. A container
+	// in it has been identified beyond doubt. The error may come beside a result: it then names what
+	// could not be read (a damaged record), and the result is good.
 	List(ctx context.Context) ([]Found, error)
 	// OpenPod prepares what the pod's containers share: CRI makes the sandbox, processes get their
 	// log directory. It is called again for a pod that was found running, and then changes nothing.
@@ -105,6 +107,22 @@ type ContainerInfo struct {
 // Found is a container that ran before the supervisor did.
 type Found struct {
 	Container
+	// Exited says that it has ended. Wait returns at once then: with what its supervisor recorded,
+	// or with Code -1 when it ended while nobody watched. It is listed for its restart count.
+	Exited bool
+	// Pod removes the record of the container's pod, as Sandbox.Close does, for a pod whose manifest is gone.
+	Pod Closer
+}
+
+// Closer removes what was kept about a pod. No container of the pod may run.
+type Closer interface {
+	Close(ctx context.Context) error
+}
+
+// Housekeeper is implemented by a Runtime that must look after its logs now and then. The supervisor
+// calls Housekeep every ten seconds or so; a call without work costs one stat per running container.
+type Housekeeper interface {
+	Housekeep(ctx context.Context) error
 }
 
 // Exit tells how a container ended.
