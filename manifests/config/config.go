@@ -12,6 +12,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Config describes one control plane node. The zero value is not useful:
@@ -59,7 +61,8 @@ const (
 	RuntimeKubelet    = "kubelet"
 )
 
-// Networking is the cluster's address plan. One prefix per family, the first is the primary one.
+// Networking is the cluster's address plan. One prefix per family, the first is
+// the primary one. ParseSubnets makes them of a flag's or a document's text.
 type Networking struct {
 	ServiceSubnets []netip.Prefix // default 10.96.0.0/12
 	PodSubnets     []netip.Prefix // none: no node CIDR allocation
@@ -109,7 +112,10 @@ type Component struct {
 type Arg struct{ Name, Value string }
 
 // Env is one environment variable of a container.
-type Env struct{ Name, Value string }
+type Env struct {
+	Name, Value string
+	ValueFrom   *corev1.EnvVarSource // instead of Value; in a static pod only a fieldRef or resourceFieldRef works
+}
 
 // HostPathMount is an extra host path in a component's pod.
 type HostPathMount struct {
@@ -164,9 +170,4 @@ type Paths struct {
 	Lock           string // /run/kubecrank/kubecrank.lock: init, join, reset, upgrade
 	SupervisorLock string // /run/kubecrank/supervisor.lock
 	PodLogs        string // /var/log/pods
-}
-
-// PathsBelow returns the paths for a root, with the default certificate and etcd directories.
-func PathsBelow(root string) Paths {
-	panic("TODO")
 }

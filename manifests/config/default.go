@@ -1,0 +1,113 @@
+package config
+
+import (
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DefaultKubernetesVersion is the version of the embedded components, and what
+// kubeadm's labels "stable" and "stable-1" mean here: nothing is looked up on the network.
+const DefaultKubernetesVersion = "v1.36.3"
+
+// kubeadm's defaults (cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go and constants.go).
+const (
+	DefaultClusterName     = "kubernetes"
+	DefaultImageRepository = "registry.k8s.io"
+	DefaultDNSDomain       = "cluster.local"
+	DefaultServiceSubnet   = "10.96.0.0/12"
+	DefaultBindPort        = 6443
+
+	defaultLeafValidity = 365 * 24 * time.Hour
+	defaultCAValidity   = 10 * defaultLeafValidity
+)
+
+// Default is kubeadm's default configuration with every path below root, "" or
+// "/" for the host's own. It differs from kubeadm's in the key algorithm
+// (ECDSA P-256, not RSA 2048) and in the version, which is the embedded one.
+// Complete fills in what depends on the machine.
+func Default(root string) Config {
+	root = cleanRoot(root)
+	paths := PathsBelow(root)
+	return Config{
+		Root:              root,
+		Runtime:           RuntimeProcess,
+		KubernetesVersion: DefaultKubernetesVersion,
+		ClusterName:       DefaultClusterName,
+		ImageRepository:   DefaultImageRepository,
+		CertificatesDir:   paths.PKI,
+		Networking: Networking{
+			ServiceSubnets: []netip.Prefix{netip.MustParsePrefix(DefaultServiceSubnet)},
+			DNSDomain:      DefaultDNSDomain,
+		},
+		Node:                  Node{BindPort: DefaultBindPort},
+		Etcd:                  Etcd{DataDir: paths.EtcdData},
+		KeyAlgorithm:          ECDSAP256,
+		CertificateValidity:   defaultLeafValidity,
+		CACertificateValidity: defaultCAValidity,
+		Timeouts: Timeouts{
+			ControlPlaneComponentHealthCheck: 4 * time.Minute,
+			KubernetesAPICall:                time.Minute,
+			EtcdAPICall:                      2 * time.Minute,
+			Discovery:                        5 * time.Minute,
+		},
+	}
+}
+
+// HostFacts is what Complete needs to know of the machine.
+type HostFacts struct {
+	Hostname       string     // as the kernel says it, any case
+	DefaultAddress netip.Addr // of the interface with the default route; the zero Addr when there is none
+}
+
+// Complete fills in what the user left out and the machine knows (node name,
+// advertise address), and brings values into the form that kubeadm gives them:
+// names and SANs in lower case, a version with its v. It changes nothing that
+// is there and right, and c's own slices stay as they are.
+func (c Config) Complete(h HostFacts) Config {
+	if c.Node.Name == "" {
+		c.Node.Name = h.Hostname
+	}
+	// kubeadm: cmd/kubeadm/app/util/nodeutil, GetHostname.
+	c.Node.Name = strings.ToLower(strings.TrimSpace(c.Node.Name))
+	if !c.Node.AdvertiseAddress.IsValid() {
+		c.Node.AdvertiseAddress = h.DefaultAddress
+	}
+	c.Node.AdvertiseAddress = c.Node.AdvertiseAddress.Unmap()
+	c.KubernetesVersion = normalVersion(c.KubernetesVersion)
+	c.APIServer.CertSANs = lowerCase(c.APIServer.CertSANs)
+	c.Etcd.ServerCertSANs = lowerCase(c.Etcd.ServerCertSANs)
+	c.Etcd.PeerCertSANs = lowerCase(c.Etcd.PeerCertSANs)
+	c.IgnorePreflightErrors = lowerCase(c.IgnorePreflightErrors)
+	if ext := c.Etcd.External; ext != nil && len(ext.HTTPEndpoints) == 0 {
+		completed := *ext
+		completed.HTTPEndpoints = slices.Clone(ext.Endpoints)
+		c.Etcd.External = &completed
+	}
+	return c
+}
+
+// cleanRoot makes "" of everything that means the host itself.
+func cleanRoot(root string) string {
+	if root == "" {
+		return ""
+	}
+	root = path.Clean(root)
+	if root == "/" {
+		return ""
+	}
+	return root
+}
+
+func lowerCase(in []string) []string {
+	if in == nil {
+		return nil
+	}
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = strings.ToLower(s)
+	}
+	return out
+}

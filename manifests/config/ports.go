@@ -1,0 +1,95 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// The ports of the components, as kubeadm has them (cmd/kubeadm/app/constants).
+const (
+	etcdClientPort        = 2379
+	etcdPeerPort          = 2380
+	etcdMetricsPort       = 2381
+	controllerManagerPort = 10257
+	schedulerPort         = 10259
+)
+
+// Ports returns the ports in use. A --secure-port among the extra arguments of
+// the controller manager or the scheduler, or a --listen-metrics-urls of etcd,
+// counts as it stands: PortOffset is not added to what the user wrote out.
+func (c Config) Ports() Ports {
+	return Ports{
+		APIServer:         c.Node.BindPort + c.PortOffset,
+		EtcdClient:        etcdClientPort + c.PortOffset,
+		EtcdPeer:          etcdPeerPort + c.PortOffset,
+		EtcdMetrics:       c.EtcdMetrics().Port,
+		ControllerManager: securePort(c.ControllerManager.ExtraArgs, controllerManagerPort+c.PortOffset),
+		Scheduler:         securePort(c.Scheduler.ExtraArgs, schedulerPort+c.PortOffset),
+	}
+}
+
+func securePort(args []Arg, otherwise int) int {
+	if v, ok := ArgValue(args, "secure-port"); ok {
+		if port, err := strconv.Atoi(v); err == nil && isPort(port) {
+			return port
+		}
+	}
+	return otherwise
+}
+
+// MetricsEndpoint is where etcd answers /livez, /readyz and /metrics.
+type MetricsEndpoint struct {
+	Host   string // an IP address or a name, without brackets
+	Port   int
+	Scheme string // "http" or "https"
+}
+
+// EtcdMetrics is the local etcd's metrics endpoint, which its probes use: the
+// first of the extra argument listen-metrics-urls, or http on the loopback
+// address (kubeadm's cmd/kubeadm/app/util/staticpod, GetEtcdProbeEndpoint).
+func (c Config) EtcdMetrics() MetricsEndpoint {
+	endpoint := MetricsEndpoint{Host: c.Loopback().String(), Port: etcdMetricsPort + c.PortOffset, Scheme: "http"}
+	urls, ok := ArgValue(c.Etcd.ExtraArgs, "listen-metrics-urls")
+	if !ok {
+		return endpoint
+	}
+	first, _, _ := strings.Cut(urls, ",")
+	u, err := url.Parse(first)
+	if err != nil {
+		return endpoint
+	}
+	if u.Scheme == "https" {
+		endpoint.Scheme = "https"
+	}
+	if host := u.Hostname(); host != "" {
+		endpoint.Host = host
+	}
+	if port, err := strconv.Atoi(u.Port()); err == nil && isPort(port) {
+		endpoint.Port = port
+	}
+	return endpoint
+}
+
+// ArgValue is the value of the last argument of that name: the one that counts
+// for a component that is given a flag twice.
+func ArgValue(args []Arg, name string) (value string, ok bool) {
+	for _, a := range args {
+		if a.Name == name {
+			value, ok = a.Value, true
+		}
+	}
+	return value, ok
+}
+
+// ServiceIPs is the first address of every service subnet, the primary one
+// first: 10.96.0.1, the address of the Service "kubernetes". kubeadm puts only the
+// primary one into the API server's certificate.
+func (c Config) ServiceIPs() []netip.Addr {
+	ips := make([]netip.Addr, 0, len(c.Networking.ServiceSubnets))
+	for _, subnet := range c.Networking.ServiceSubnets {
+		ips = append(ips, subnet.Masked().Addr().Next())
+	}
+	return ips
+}

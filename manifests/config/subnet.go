@@ -1,0 +1,181 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// kubeadm's limits (cmd/kubeadm/app/constants); the service subnet's upper one is kube-apiserver's own.
+const (
+	minServiceAddresses = 10
+	maxServiceBits      = 20
+	minPodAddresses     = 14
+	maxNodeMaskDiff     = 16
+)
+
+// ParseSubnets reads one CIDR or two separated by a comma, the way the flags
+// and documents of kubeadm hold them; "" is none. Whether they fit each other
+// is for Validate to say.
+func ParseSubnets(s string) ([]netip.Prefix, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var out []netip.Prefix
+	for _, part := range strings.Split(s, ",") {
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no CIDR such as 10.96.0.0/12 or fd00::/108", part)
+		}
+		if p.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q is an IPv4 subnet in IPv6 notation", part)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// JoinSubnets is the text that ParseSubnets reads and that the components take as a flag's value.
+func JoinSubnets(subnets []netip.Prefix) string {
+	texts := make([]string, len(subnets))
+	for i, p := range subnets {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// ParseAddr reads an IP address without a zone.
+func ParseAddr(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%q is no IP address such as 192.0.2.1 or 2001:db8::1", s)
+	}
+	if addr.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("an address with a zone (%q) is only good on one machine", s)
+	}
+	return addr, nil
+}
+
+func (c Config) validateNetworking(k *checker) {
+	n := c.Networking
+	k.subdomain("networking.dnsDomain", n.DNSDomain)
+	const serviceField, podField = "networking.serviceSubnet", "networking.podSubnet"
+	if len(n.ServiceSubnets) == 0 {
+		k.bad(serviceField, "", "there is none", "Give one, such as "+DefaultServiceSubnet+".")
+	}
+	k.subnets(serviceField, n.ServiceSubnets, minServiceAddresses)
+	k.subnets(podField, n.PodSubnets, minPodAddresses)
+	for _, s := range n.ServiceSubnets {
+		if s.IsValid() && hostBits(s) > maxServiceBits {
+			k.bad(serviceField, s.String(), fmt.Sprintf("it is too large, kube-apiserver takes at most a /%d here", s.Addr().BitLen()-maxServiceBits),
+				"Take a smaller part of it.")
+		}
+		for _, p := range n.PodSubnets {
+			if s.IsValid() && p.IsValid() && s.Overlaps(p) {
+				k.bad(serviceField, s.String(), "it overlaps the pod subnet "+p.String(), "Choose subnets that have no address in common.")
+			}
+		}
+	}
+	c.validateNodeMasks(k, podField)
+	c.validateFamilies(k, serviceField, podField)
+}
+
+// validateFamilies refuses what the components refuse only after they have
+// started: kube-apiserver compares the families of its address and of the first
+// service subnet (cmd/kube-apiserver/app/options/validation.go,
+// validatePublicIPServiceClusterIPRangeIPFamilies). A Service of a family in which no pod has an address is of no use.
+func (c Config) validateFamilies(k *checker, serviceField, podField string) {
+	services, pods := c.Networking.ServiceSubnets, c.Networking.PodSubnets
+	if len(services) == 0 || !services[0].IsValid() {
+		return
+	}
+	addr := c.Node.AdvertiseAddress
+	if reconciler, _ := ArgValue(c.APIServer.ExtraArgs, "endpoint-reconciler-type"); addr.IsValid() && addr.Is4() != services[0].Addr().Is4() && reconciler != "none" {
+		k.bad(serviceField, JoinSubnets(services), fmt.Sprintf("its first subnet is %s, but the advertise address %s is not", family(services[0].Addr()), addr),
+			"Put a subnet of the address's family first, or give --apiserver-advertise-address an "+family(services[0].Addr())+" address.")
+	}
+	if len(pods) == 0 {
+		return
+	}
+	for _, s := range services {
+		if !hasFamily(pods, s.Addr().Is4()) {
+			k.bad(podField, JoinSubnets(pods), fmt.Sprintf("it has no %s subnet, but the service subnet %s is one", family(s.Addr()), s),
+				"Give pods and services subnets of the same families.")
+		}
+	}
+}
+
+// validateNodeMasks holds kubeadm's rule that the pod subnet must be cut into nodes' subnets.
+func (c Config) validateNodeMasks(k *checker, field string) {
+	if v, _ := ArgValue(c.ControllerManager.ExtraArgs, "allocate-node-cidrs"); v == "false" {
+		return
+	}
+	for _, p := range c.Networking.PodSubnets {
+		if !p.IsValid() {
+			continue
+		}
+		mask, flag := 24, "node-cidr-mask-size-ipv4"
+		if p.Addr().Is6() {
+			mask, flag = 64, "node-cidr-mask-size-ipv6"
+		}
+		if v, ok := ArgValue(c.ControllerManager.ExtraArgs, flag); ok {
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 || n > p.Addr().BitLen() {
+				k.bad("controllerManager.extraArgs", flag+"="+v, "it is no mask size", "")
+				continue
+			}
+			mask = n
+		}
+		remedy := "Change the subnet, or the controller manager's extra argument " + flag + "."
+		switch {
+		case p.Bits() > mask:
+			k.bad(field, p.String(), fmt.Sprintf("it is smaller than one node's part of it, a /%d", mask), remedy)
+		case mask-p.Bits() > maxNodeMaskDiff:
+			k.bad(field, p.String(), fmt.Sprintf("it is more than %d bits larger than one node's part of it, a /%d", maxNodeMaskDiff, mask), remedy)
+		}
+	}
+}
+
+// subnets checks what service and pod subnets have in common.
+func (k *checker) subnets(field string, subnets []netip.Prefix, minAddresses int) {
+	const remedy = "Give one subnet, or an IPv4 and an IPv6 one for dual stack."
+	for _, p := range subnets {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			k.bad(field, p.String(), "it is no subnet", remedy)
+			continue
+		}
+		// kubeadm counts with k8s.io/utils/net RangeSize, which has no answer for half of all addresses and more.
+		bits := hostBits(p)
+		if bits < 31 && 1<<bits < minAddresses {
+			k.bad(field, p.String(), fmt.Sprintf("it has %d addresses, at least %d are needed", 1<<bits, minAddresses), "Give a larger subnet.")
+		}
+		if p.Bits() < 2 {
+			k.bad(field, p.String(), "it is too large", "Give a smaller subnet.")
+		}
+	}
+	switch {
+	case len(subnets) > 2:
+		k.bad(field, JoinSubnets(subnets), "there are more than two subnets", remedy)
+	case len(subnets) == 2 && subnets[0].Addr().Is4() == subnets[1].Addr().Is4():
+		k.bad(field, JoinSubnets(subnets), "both subnets are "+family(subnets[0].Addr()), remedy)
+	}
+}
+
+func hostBits(p netip.Prefix) int { return p.Addr().BitLen() - p.Bits() }
+
+func hasFamily(subnets []netip.Prefix, is4 bool) bool {
+	for _, p := range subnets {
+		if p.Addr().Is4() == is4 {
+			return true
+		}
+	}
+	return false
+}
+
+func family(addr netip.Addr) string {
+	if addr.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}

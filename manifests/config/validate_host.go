@@ -1,0 +1,174 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// validatePlaces checks the directories, and that those whose content reset
+// removes as a whole hold nothing else of ours.
+func (c Config) validatePlaces(k *checker) {
+	if c.Root != "" && !k.dir("root", "", c.Root) {
+		return
+	}
+	if c.ComponentsDir != "" && !path.IsAbs(c.ComponentsDir) {
+		k.bad("componentsDir", c.ComponentsDir, "it is no absolute path", "")
+	}
+	paths := c.Paths()
+	certs := k.dir("certificatesDir", c.Root, c.CertificatesDir)
+	if certs && (contains(c.CertificatesDir, paths.Manifests) || contains(paths.Manifests, c.CertificatesDir)) {
+		k.bad("certificatesDir", c.CertificatesDir, "it shares a place with the static pod directory "+paths.Manifests, "Choose a directory of its own.")
+	}
+	const dataField = "etcd.local.dataDir"
+	if c.Etcd.External != nil || !k.dir(dataField, c.Root, c.Etcd.DataDir) {
+		return
+	}
+	others := []string{paths.Kubernetes, paths.State, paths.Run, paths.PodLogs}
+	if certs {
+		others = append(others, c.CertificatesDir)
+	}
+	for _, other := range others {
+		if contains(c.Etcd.DataDir, other) || contains(other, c.Etcd.DataDir) {
+			k.bad(dataField, c.Etcd.DataDir, "it shares a place with "+other, "Give etcd a directory of its own: reset removes it whole.")
+			break
+		}
+	}
+}
+
+func (c Config) validatePorts(k *checker) {
+	const bindField = "localAPIEndpoint.bindPort"
+	if !isPort(c.Node.BindPort) {
+		k.bad(bindField, strconv.Itoa(c.Node.BindPort), "it is no port from 1 to 65535", "")
+		return
+	}
+	k.securePort("controllerManager.extraArgs", c.ControllerManager.ExtraArgs)
+	k.securePort("scheduler.extraArgs", c.Scheduler.ExtraArgs)
+	if v, ok := ArgValue(c.APIServer.ExtraArgs, "secure-port"); ok && v != strconv.Itoa(c.Ports().APIServer) {
+		k.bad("apiServer.extraArgs", "secure-port="+v, "probes and kubeconfigs use the bind port "+strconv.Itoa(c.Ports().APIServer),
+			"Set the port with --apiserver-bind-port or localAPIEndpoint.bindPort.")
+	}
+	holder := map[int]string{}
+	for _, p := range c.usedPorts() {
+		field := p.field
+		if c.PortOffset != 0 {
+			field = "portOffset"
+		}
+		if !isPort(p.port) {
+			k.bad("portOffset", strconv.Itoa(c.PortOffset), fmt.Sprintf("the port of %s becomes %d, which is none", p.of, p.port), "Choose a smaller offset.")
+			return
+		}
+		if other, ok := holder[p.port]; ok {
+			k.bad(field, strconv.Itoa(p.port), fmt.Sprintf("%s and %s would listen on the same port %d", other, p.of, p.port), "Choose another port.")
+		}
+		holder[p.port] = p.of
+	}
+}
+
+func (k *checker) securePort(field string, args []Arg) {
+	if v, ok := ArgValue(args, "secure-port"); ok && !isPortText(v) {
+		k.bad(field, "secure-port="+v, "it is no port from 1 to 65535", "")
+	}
+}
+
+type usedPort struct {
+	port      int
+	of, field string
+}
+
+// usedPorts lists the API server last: it is the one whose port the user chose.
+func (c Config) usedPorts() []usedPort {
+	p := c.Ports()
+	var used []usedPort
+	if c.Etcd.External == nil {
+		used = append(used,
+			usedPort{p.EtcdClient, "etcd (clients)", "etcd.local.extraArgs"},
+			usedPort{p.EtcdPeer, "etcd (peers)", "etcd.local.extraArgs"},
+			usedPort{p.EtcdMetrics, "etcd (metrics)", "etcd.local.extraArgs"})
+	}
+	return append(used,
+		usedPort{p.ControllerManager, "kube-controller-manager", "controllerManager.extraArgs"},
+		usedPort{p.Scheduler, "kube-scheduler", "scheduler.extraArgs"},
+		usedPort{p.APIServer, "kube-apiserver", "localAPIEndpoint.bindPort"})
+}
+
+func isPort(n int) bool { return n >= 1 && n <= 65535 }
+
+func isPortText(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && isPort(n)
+}
+
+func (c Config) validateEtcd(k *checker) {
+	if c.Etcd.External != nil {
+		c.validateExternalEtcd(k, *c.Etcd.External)
+		return
+	}
+	const field = "etcd.local"
+	if c.Etcd.ImageRepository != "" {
+		k.repository(field+".imageRepository", c.Etcd.ImageRepository)
+	}
+	k.tag(field+".imageTag", c.Etcd.ImageTag)
+	k.args(field+".extraArgs", c.Etcd.ExtraArgs)
+	k.envs(field+".extraEnvs", c.Etcd.ExtraEnvs)
+	k.sans(field+".serverCertSANs", c.Etcd.ServerCertSANs)
+	k.sans(field+".peerCertSANs", c.Etcd.PeerCertSANs)
+	if urls, ok := ArgValue(c.Etcd.ExtraArgs, "listen-metrics-urls"); ok {
+		k.urls(field+".extraArgs", strings.Split(urls, ","), false)
+	}
+}
+
+func (c Config) validateExternalEtcd(k *checker, e ExternalEtcd) {
+	const field = "etcd.external"
+	if (e.CertFile == "") != (e.KeyFile == "") {
+		k.bad(field, "", "only one of certFile and keyFile is set", "Set both or none.")
+	}
+	if e.CertFile != "" && e.CAFile == "" {
+		k.bad(field+".caFile", "", "there is none, but certFile and keyFile are set", "Give the CA that signed the servers' certificates.")
+	}
+	if len(e.Endpoints) == 0 {
+		k.bad(field+".endpoints", "", "there are none", "Give the members' client URLs.")
+	}
+	k.urls(field+".endpoints", e.Endpoints, e.CAFile != "" || e.CertFile != "" || e.KeyFile != "")
+	k.urls(field+".httpEndpoints", e.HTTPEndpoints, false)
+	for _, f := range [][2]string{{"caFile", e.CAFile}, {"certFile", e.CertFile}, {"keyFile", e.KeyFile}} {
+		if f[1] != "" {
+			k.dir(field+"."+f[0], c.Root, f[1])
+		}
+	}
+	if c.Etcd.hasLocal() {
+		k.bad("etcd", "", "it has settings of a local etcd and an external one", "Keep etcd.local or etcd.external.")
+	}
+}
+
+// hasLocal reports whether the user set anything of a local etcd but its directory.
+func (e Etcd) hasLocal() bool {
+	return e.ImageRepository != "" || e.ImageTag != "" || len(e.ExtraArgs)+len(e.ExtraEnvs)+len(e.ServerCertSANs)+len(e.PeerCertSANs) > 0
+}
+
+func (k *checker) urls(field string, urls []string, https bool) {
+	for i, s := range urls {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		u, err := url.Parse(s)
+		if err == nil {
+			s = u.Redacted() // it may hold a password
+		}
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+			k.bad(at, s, "it is no URL of the form https://HOST:PORT", "")
+		case u.Port() != "" && !isPortText(u.Port()):
+			k.bad(at, s, "it has no port from 1 to 65535", "")
+		case https && u.Scheme != "https":
+			k.bad(at, s, "certificates are configured, but it is not https", "Use https, or leave caFile, certFile and keyFile out.")
+		}
+	}
+}
+
+func isUTF8(s string) bool { return utf8.ValidString(s) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

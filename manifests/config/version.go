@@ -1,0 +1,98 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/version"
+)
+
+// supportedEtcd is the etcd image tag of kubeadm v1.34.4, v1.35.4 and v1.36.3
+// (cmd/kubeadm/app/constants, SupportedEtcdVersion), by the minor version of
+// Kubernetes. A minor that is not in it is not supported.
+func supportedEtcd(minor uint) (tag string, ok bool) {
+	switch minor {
+	case 34:
+		return "3.6.5-0", true
+	case 35:
+		return "3.6.6-0", true
+	case 36:
+		return "3.6.8-0", true
+	}
+	return "", false
+}
+
+const supportedVersions = "1.34, 1.35 and 1.36"
+
+// normalVersion adds the v, and resolves those of kubeadm's labels that name
+// the release which is embedded. Other labels stay, and Validate refuses them.
+func normalVersion(v string) string {
+	switch v {
+	case "stable", "stable-1", "stable-1.36":
+		return DefaultKubernetesVersion
+	}
+	if v != "" && v[0] >= '0' && v[0] <= '9' {
+		return "v" + v
+	}
+	return v
+}
+
+// Minor is the minor version of Kubernetes, 36 for v1.36.3; 0 if Validate would refuse the version.
+func (c Config) Minor() int {
+	v, err := version.ParseSemantic(c.KubernetesVersion)
+	if err != nil || v.Major() != 1 {
+		return 0
+	}
+	return int(v.Minor())
+}
+
+// versionProblem is "" for a version that kubecrank can bring up.
+func versionProblem(s string) string {
+	v, err := version.ParseSemantic(s)
+	if err != nil || !strings.HasPrefix(s, "v") {
+		return "it is no version of the form v1.2.3"
+	}
+	if _, ok := supportedEtcd(v.Minor()); v.Major() != 1 || !ok {
+		return fmt.Sprintf("only Kubernetes %s are supported", supportedVersions)
+	}
+	return ""
+}
+
+// Image is the image of a component that is released with Kubernetes:
+// "registry.k8s.io/kube-apiserver:v1.36.3".
+func (c Config) Image(component string) string {
+	return c.ImageRepository + "/" + component + ":" + tagOf(c.KubernetesVersion)
+}
+
+// EtcdImage is the image of the local etcd.
+func (c Config) EtcdImage() string {
+	repository := c.Etcd.ImageRepository
+	if repository == "" {
+		repository = c.ImageRepository
+	}
+	return repository + "/etcd:" + c.EtcdImageTag()
+}
+
+// EtcdImageTag is the tag of the local etcd's image: the configured one, or the one that belongs to the Kubernetes version.
+func (c Config) EtcdImageTag() string {
+	if c.Etcd.ImageTag != "" {
+		return c.Etcd.ImageTag
+	}
+	tag, _ := supportedEtcd(uint(c.Minor()))
+	return tag
+}
+
+// EtcdHasExperimentalFlags reports whether the local etcd wants its flags of
+// before 3.6 (--experimental-initial-corrupt-check ...). kubeadm asks this up
+// to 1.35, and takes a tag that is no version for an old etcd.
+func (c Config) EtcdHasExperimentalFlags() bool {
+	if c.Minor() >= 36 {
+		return false
+	}
+	v, err := version.ParseSemantic(c.EtcdImageTag())
+	return err != nil || !v.AtLeast(version.MustParseSemantic("3.6.0"))
+}
+
+// tagOf replaces what an image tag may not hold, as kubeadm does (cmd/kubeadm/app/util/version.go).
+func tagOf(v string) string { return regexp.MustCompile(`[^-\w.]`).ReplaceAllString(v, "_") }
