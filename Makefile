@@ -1,0 +1,147 @@
+# kubecrank's build. Nothing but Go, make and git is needed; `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# RACE=-race runs the unit tests with the race detector (CI does; it needs a C compiler).
+RACE    ?=
+# RUN_ROOT is where `make run` puts its control plane, RUN_FLAGS what else it passes to init (--port-offset 100, say).
+RUN_ROOT  ?= $(CURDIR)/.run
+RUN_FLAGS ?=
+
+# The components: the version and the build date that upstream stamps. The date is the module's in the Go proxy.
+KUBE_VERSION := v1.36.3
+KUBE_MINOR   := $(word 2,$(subst ., ,$(KUBE_VERSION)))
+KUBE_DATE    := 2026-07-22T18:07:38Z
+KUBE_X       := gitVersion=$(KUBE_VERSION) gitMajor=1 gitMinor=$(KUBE_MINOR) gitCommit= gitTreeState=archive buildDate=$(KUBE_DATE)
+KUBE_LDFLAGS := -s -w -buildid= $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,$(KUBE_X:%=-X $(pkg).%))
+# notest and grpcnotrace leave out code that only tests and golang.org/x/net/trace use; selinux is upstream's own.
+KUBE_TAGS    := selinux,notest,grpcnotrace
+
+LDFLAGS := -s -w -X github.com/kubecrank/kubecrank/cmd/cli.version=$(VERSION)
+# GOFLAGS of the environment stay; the version comes from git describe, so that the go command need not ask git.
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false
+PAYLOAD := runtime/payload/payload.bin
+# 60 MB is the promise of the README.
+MAX_SIZE := 60000000
+
+LINT_VERSION := $(shell sed -n 's,^\tgithub.com/golangci/golangci-lint/v2 \(v[^ ]*\).*,\1,p' tools/go.mod)
+LINT := .tools/golangci-lint-$(LINT_VERSION)
+
+##@ Use
+
+.PHONY: run
+run: build ## bring up a control plane below RUN_ROOT (.run), and say what to type next
+	bin/kubecrank init --root $(RUN_ROOT) --apiserver-advertise-address 127.0.0.1 $(RUN_FLAGS)
+	@printf '\nIt runs. Next, for example:\n'
+	@printf '  %s\n' 'bin/kubecrank --root $(RUN_ROOT) status' \
+	  'bin/kubecrank --root $(RUN_ROOT) kubectl get namespaces' \
+	  'bin/kubecrank reset --root $(RUN_ROOT) --force     # ends it, and leaves nothing behind'
+
+##@ Build
+
+.PHONY: build
+build: $(PAYLOAD) ## bin/kubecrank, with the components inside
+	$(BUILD) -tags payload -ldflags "$(LDFLAGS)" -o bin/kubecrank ./cmd/kubecrank
+
+.PHONY: lean
+lean: ## bin/kubecrank-lean, which takes the components from --components-dir or PATH
+	$(BUILD) -ldflags "$(LDFLAGS)" -o bin/kubecrank-lean ./cmd/kubecrank
+
+.PHONY: components
+components: bin/components ## bin/components, the upstream programs in one file (6-9 minutes the first time)
+
+# The stamp's time changes only when the compiler or its flags do.
+bin/.components-flags: FORCE
+	@mkdir -p bin; new="$$($(GO) env GOVERSION GOARCH | tr '\n' ' ')$(KUBE_TAGS) $(KUBE_LDFLAGS)"; \
+	[ "$$(cat $@ 2>/dev/null)" = "$$new" ] || echo "$$new" > $@
+
+# nice, and a rename at the end: the old file may be running.
+bin/components: bin/.components-flags $(wildcard cmd/components/*.go) cmd/components/go.mod cmd/components/go.sum
+	cd cmd/components && CGO_ENABLED=0 nice $(GO) build -trimpath -buildvcs=false -tags $(KUBE_TAGS) \
+	  -ldflags "$(KUBE_LDFLAGS)" -o ../../$@.tmp .
+	mv $@.tmp $@
+
+# pack looks at the content itself and leaves an up-to-date payload alone; touch tells make that it has looked.
+$(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go))
+	nice $(GO) run ./cmd/pack -version $(KUBE_VERSION) -o $@ bin/components
+	@touch $@
+
+.PHONY: dist
+dist: build ## dist/: the one file to hand out, its checksum, and a check of its size
+	@rm -rf dist && mkdir -p dist
+	@name=kubecrank-$(VERSION)-$$($(GO) env GOOS)-$$($(GO) env GOARCH); \
+	cp bin/kubecrank dist/$$name; \
+	(cd dist && sha256sum $$name > SHA256SUMS && cat SHA256SUMS); \
+	size=$$(stat -c %s dist/$$name); \
+	echo "$$size bytes, $$(($(MAX_SIZE) - size)) below the limit of $(MAX_SIZE)"; \
+	[ $$size -lt $(MAX_SIZE) ] || { echo "dist: the file is too large" >&2; exit 1; }; \
+	if readelf -lW dist/$$name 2>/dev/null | grep -q INTERP; then echo "dist: the file is not static" >&2; exit 1; fi
+
+##@ Check
+
+.PHONY: test
+test: check unit modules lint docs-check e2e ## everything CI checks: format, unit tests, nested modules, lint, docs, e2e
+
+.PHONY: check
+check: ## gofmt of every Go file (go vet is a part of lint)
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	[ -z "$$bad" ] || { echo "gofmt wants to change: $$bad" >&2; exit 1; }
+
+.PHONY: unit
+unit: ## unit tests and the script tests of the command line (RACE=-race)
+	$(GO) test $(RACE) ./...
+
+# The nested modules: their tests build and run real upstream programs.
+.PHONY: modules
+modules: bin/components ## tests of the nested modules (the components, the kubeadm oracle)
+	@for mod in $(patsubst %/go.mod,%,$(wildcard cmd/components/go.mod test/*/go.mod)); do \
+	  echo "$(GO) test ./... in $$mod"; (cd $$mod && $(GO) vet ./... && $(GO) test ./...); done
+
+.PHONY: e2e
+e2e: build ## end-to-end tests of bin/kubecrank with the real components (E2E_FLAGS='-run Reset')
+	$(GO) test -tags e2e -count=1 -timeout 15m ./test/e2e $(E2E_FLAGS)
+
+.PHONY: faults
+faults: build ## the fault tests of test/e2e in their long form
+	$(GO) test -tags e2e -count=1 -timeout 60m -v -run 'Killed|Kill' ./test/e2e -rounds 40
+
+.PHONY: bench
+bench: build ## start-up against the floor, dry-run, reset, idle cost, restart latency (BENCH_FLAGS='-pairs 10')
+	$(GO) run ./test/bench -kubecrank bin/kubecrank -components bin/components $(BENCH_FLAGS)
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint, pinned in tools/go.mod
+	$(LINT) run ./...
+
+# golangci-lint is built from source once per version: that takes two minutes and needs no download but Go modules.
+$(LINT): tools/go.mod tools/go.sum
+	@mkdir -p .tools
+	cd tools && CGO_ENABLED=0 nice $(GO) build -trimpath -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: docs
+docs: ## docs/reference/cli, generated from the command line itself
+	$(GO) run ./cmd/gendocs docs/reference/cli
+
+.PHONY: docs-check
+docs-check: ## fails when docs/reference/cli is not what `make docs` writes
+	@tmp=$$(mktemp -d); trap 'rm -rf $$tmp' EXIT; $(GO) run ./cmd/gendocs $$tmp && \
+	diff -ru docs/reference/cli $$tmp || { echo "docs/reference/cli is out of date: run make docs" >&2; exit 1; }
+
+##@ Other
+
+.PHONY: clean
+clean: ## remove what the build made (not the Go caches, not .run)
+	rm -rf bin dist .tools $(PAYLOAD) $(PAYLOAD).tmp
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: FORCE
+FORCE:
