@@ -170,4 +170,5 @@ type Paths struct {
 	Lock           string // /run/kubecrank/kubecrank.lock: init, join, reset, upgrade
 	SupervisorLock string // /run/kubecrank/supervisor.lock
 	PodLogs        string // /var/log/pods
+	FlexVolumes    string // /var/lib/kubecrank/flexvolumes: made by the controller manager, and empty
 }

@@ -74,7 +74,7 @@ func (c Config) Loopback() netip.Addr {
 }
 
 func httpsURL(host string, port int) string {
-	return "https://" + joinHostPort(host, port)
+	return "https://" + JoinHostPort(host, port)
 }
 
 // splitHostPort splits "host:port", "[ipv6]:port" and "[ipv6]"; what has no port is all host, an IPv6 address without brackets too.
@@ -93,7 +93,8 @@ func splitHostPort(s string) (host, port string) {
 	return s, ""
 }
 
-func joinHostPort(host string, port int) string {
+// JoinHostPort is "host:port", with brackets around an IPv6 address.
+func JoinHostPort(host string, port int) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}

@@ -24,6 +24,7 @@ func PathsBelow(root string) Paths {
 		Lock:           below("/run/kubecrank/kubecrank.lock"),
 		SupervisorLock: below("/run/kubecrank/supervisor.lock"),
 		PodLogs:        below("/var/log/pods"),
+		FlexVolumes:    below("/var/lib/kubecrank/flexvolumes"),
 	}
 }
 
