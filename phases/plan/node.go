@@ -5,17 +5,31 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // Node is the machine that steps are applied to: its paths, its journal and
 // the few things that phases may not import. cmd/cli wires it.
 type Node struct {
+	Root       string // config.Config.Root
 	Paths      config.Paths
+	Lock       *Lock
 	Journal    *Journal
 	Supervisor Supervisor
 	Components Components
+	API        API
+	Progress   Progress // nil: nobody watches
 	Now        func() time.Time
+
+	news func(detail string)
+}
+
+// Tell passes on how far a step is that takes long.
+func (n *Node) Tell(detail string) {
+	if n.news != nil {
+		n.news(detail)
+	}
 }
 
 // Supervisor is the supervisor process of this root, as far as steps need it.
@@ -23,7 +37,7 @@ type Supervisor interface {
 	// Start leaves a supervisor running in the background and returns its PID once its socket
 	// answers; one that runs already is left alone.
 	Start(ctx context.Context) (pid int, err error)
-	// Status is an error that wraps ErrNotRunning when no supervisor answers.
+	// Status is an error that wraps runtime.ErrNotRunning when no supervisor answers.
 	Status(ctx context.Context) (runtime.Status, error)
 	// Stop stops all pods in reverse start order, then the supervisor, and tells of each. With no
 	// supervisor running it starts one that only adopts and stops.
@@ -38,3 +52,38 @@ type Components interface {
 	// Stage makes dir hold the whole and verified components; what is there and whole is kept.
 	Stage(ctx context.Context, dir string) error
 }
+
+// API applies objects to the cluster. ClusterAPI is the real one.
+type API interface {
+	// Apply creates or updates obj as the user of a kubeconfig.
+	Apply(ctx context.Context, kubeconfig []byte, obj cluster.Object) error
+}
+
+// Progress is told what Apply does, as it does it. Calls do not overlap.
+type Progress interface {
+	Report(Event)
+}
+
+// Event is one moment of an Apply.
+type Event struct {
+	Phase  string
+	Step   string // Describe; "" for an event of the phase
+	Moment Moment
+	State  State         // of a step that is done: what Compare had found
+	Detail string        // one line for people
+	Took   time.Duration // of a phase or step that ended
+	Err    error
+}
+
+// Moment says what an Event stands for.
+type Moment string
+
+// The moments of an Apply.
+const (
+	PhaseStarted  Moment = "phase-started"
+	PhaseIntended Moment = "phase-intended" // the journal holds all intents of the phase; nothing is done yet
+	StepStarted   Moment = "step-started"
+	StepNews      Moment = "step-news" // a step that takes long says how far it is
+	StepEnded     Moment = "step-ended"
+	PhaseEnded    Moment = "phase-ended"
+)

@@ -8,39 +8,104 @@
 //	                                                                  |
 //	journal --phases.Reset--> Plan (RemovePath ... in reverse) --Apply+
 //
-// A step that ran to its end is not redone differently when the plan is
-// applied again: every kind of step looks at what is there and does the rest.
+// One method of a step serves both ways out: Compare looks at a Host and
+// returns the Work that is left. Diff asks it about the facts and only prints
+// the answer; Apply asks it about the live machine and does the Work. So a
+// dry-run cannot promise what a run does not do, and a plan that is applied
+// again finds its own work done.
+//
+// Apply takes a phase's works together: it compares all steps, makes all bytes
+// in memory (certificates too), commits one batch of intents to the journal,
+// and only then touches the disk. An intent says that a path was not there and
+// which bytes it will have, so a process killed anywhere leaves nothing that
+// reset cannot tell for ours, and takes nothing for ours that is not.
 package plan
 
 import (
 	"context"
 	"io/fs"
 	"time"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // Plan is what one verb does, in phases.
 type Plan struct {
-	Verb   string  `json:"verb"` // "init"
-	Phases []Phase `json:"phases"`
+	Verb string `json:"verb"` // "init"
+	// Node is what the run settled on for this machine; the journal
+	// remembers it, so that a run that continues another settles on the same.
+	Node   Identity `json:"node"`
+	Phases []Phase  `json:"phases"`
+}
+
+// Identity is the part of the configuration that has a default which depends on the machine.
+type Identity struct {
+	Name             string `json:"name,omitempty"`
+	AdvertiseAddress string `json:"advertiseAddress,omitempty"`
 }
 
 // Phase is a named list of steps. Its steps run in order; phases run as soon as those in After are done.
 type Phase struct {
 	Name  string   `json:"name"`            // "certs"
 	Short string   `json:"short"`           // one line: what it does
-	After []string `json:"after,omitempty"` // names of phases
+	After []string `json:"after,omitempty"` // names of phases; one that is not in the plan counts as done
 	Steps []Step   `json:"steps"`
 }
 
-// Step is one thing to do, as comparable data (reflect.DeepEqual). What is random or slow happens in Apply.
+// Step is one thing to do, as comparable data (reflect.DeepEqual). What is random or slow happens in its Work.
 type Step interface {
 	// Kind names the step's type in the JSON plan and the journal: "WriteFile".
 	Kind() string
 	// Describe is one line for people: what, where, and no secrets.
 	Describe() string
-	// Apply does it, or what is left of it, and records what it makes through n.Journal.
-	Apply(ctx context.Context, n *Node) error
+	// Compare says what is left to do on a host that looks like h. It changes nothing.
+	Compare(h Host) Work
 }
+
+// State is what Compare found.
+type State string
+
+// The states of a step, relative to a host.
+const (
+	New       State = "new"       // nothing is there yet
+	Changed   State = "changed"   // something of ours is there and will be replaced
+	Unchanged State = "unchanged" // all is there: nothing to do
+	Runs      State = "runs"      // done every time, and finds out by itself what is left: a wait, a note
+	Conflict  State = "conflict"  // something is there that is not ours to replace: Apply refuses
+	Left      State = "left"      // reset leaves it
+	Unknown   State = "unknown"   // this user cannot look
+)
+
+// Work is what is left of a step. A Work whose State is Unchanged has Makes
+// only for what was there before and is used (Existed).
+type Work struct {
+	State  State
+	Detail string // one line: why this State
+	Diff   string // unified diff of text that is replaced; never of a secret
+	Hint   string // of a Conflict: what to do about it
+	// Refused says what kind of Conflict it is.
+	Refused Refusal
+	// Makes is what Do puts on the machine. What Files puts there is added by Apply.
+	Makes []Made
+	// Unmakes is what Do removes for good.
+	Unmakes []Made
+	// Files returns the bytes to write, secrets included. It may look at files
+	// that earlier steps of the phase are about to write. Nil: no files.
+	Files func(h Host) ([]durable.File, error)
+	// Do does the rest. Nil: nothing else to do. It returns one line that says how it went, or "".
+	Do func(ctx context.Context, n *Node) (string, error)
+}
+
+// Refusal says why a Conflict is one.
+type Refusal string
+
+// The kinds of Conflict.
+const (
+	NotOurs      Refusal = "not ours"       // somebody else's file, or changed by hand since
+	OtherConfig  Refusal = "other config"   // this node was set up, to the end, with another configuration
+	NotValid     Refusal = "not valid"      // an existing certificate, key or kubeconfig that cannot be used
+	NotReachable Refusal = "not accessible" // it cannot be looked at
+)
 
 // Made is what a step put on the machine, as the journal remembers it, and what reset removes.
 type Made struct {
@@ -49,6 +114,8 @@ type Made struct {
 	SHA256  string      `json:"sha256,omitempty"` // of a file's bytes: another sum at reset means it was changed by hand
 	Mode    fs.FileMode `json:"mode,omitempty"`
 	Existed bool        `json:"existed,omitempty"` // it was there before us; reset leaves it
+	// Except are names that were there before us (MadeEntries).
+	Except []string `json:"except,omitempty"`
 }
 
 // MadeKind says how reset treats a Made.
@@ -56,10 +123,13 @@ type MadeKind string
 
 // The kinds of Made.
 const (
-	MadeFile MadeKind = "file"    // removed if its bytes are still ours
-	MadeDir  MadeKind = "dir"     // removed if empty
-	MadeTree MadeKind = "tree"    // a directory whose content is the components' (etcd's data, logs): removed whole
-	MadeProc MadeKind = "process" // the supervisor: stopped, pods in reverse start order
+	MadeFile MadeKind = "file" // removed if its bytes are still ours
+	MadeDir  MadeKind = "dir"  // removed if empty
+	MadeTree MadeKind = "tree" // a directory whose content is the components' (etcd's data, logs): removed whole
+	// MadeEntries are what components put into a directory that was there
+	// before us: Path is "dir/prefix*", Except those names that are not ours.
+	MadeEntries MadeKind = "entries"
+	MadeProc    MadeKind = "process" // the supervisor: stopped, pods in reverse start order
 )
 
 // Record is one line of the journal.
@@ -71,6 +141,7 @@ type Record struct {
 	Kind  string    `json:"kind,omitempty"`
 	What  What      `json:"what"`
 	Made  *Made     `json:"made,omitempty"`
+	Node  *Identity `json:"node,omitempty"` // of RunBegun
 	Error string    `json:"error,omitempty"`
 }
 

@@ -1,0 +1,14 @@
+package phases
+
+import "github.com/kubecrank/kubecrank/phases/plan"
+
+// components stages the embedded payload. Components from a directory or PATH are used where they are.
+func components(s *State) ([]plan.Step, error) {
+	if s.Payload.Digest == "" {
+		return nil, nil
+	}
+	return []plan.Step{
+		plan.MakeDir{Path: s.Paths.Components, Mode: 0o755, Tree: true},
+		plan.StageComponents{Dir: s.Paths.Components, Digest: s.Payload.Digest},
+	}, nil
+}

@@ -1,0 +1,179 @@
+// Package facts looks at the machine once and says what it saw, as a value:
+// phases compute a plan from it, a dry-run compares the plan with it, and tests
+// write it by hand. It is the only reader of the machine before plan.Apply.
+//
+//	Config (paths, ports) --Gather--> Facts --HostFacts--> Config.Complete
+//	                                    |--ManifestsHost--> manifests.Render
+//	                                    +--Host--> plan.Diff
+//
+// Gather changes nothing, needs no rights, sends nothing and takes
+// milliseconds. What it cannot read becomes a fact (plan.Unreadable, an empty
+// value), not a failure. With a root, it reads nothing outside but what the
+// kernel says of itself.
+package facts
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubecrank/kubecrank/manifests"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// Facts is the machine, seen once.
+type Facts struct {
+	Now            time.Time
+	UID            int // effective
+	Hostname       string
+	BootID         string
+	CPUs           int
+	MemoryMiB      uint64
+	Addresses      []netip.Addr // of all interfaces, sorted
+	DefaultAddress netip.Addr   // the source address of the default route; zero when there is none
+	ProxyEnv       []config.Env // the non-empty *_proxy variables, sorted by name
+	CADirs         []string     // the CA directories that exist, of those kubeadm mounts; none with a root
+
+	// Files is what is at each path the plan may touch, and at their parents.
+	Files map[string]plan.Seen
+	// Places is what writing below each directory of ours would meet.
+	Places map[string]Place
+	// Ports are the needed ports that something listens on.
+	Ports map[int]Holder
+	// SupervisorRuns is true when a supervisor of this root takes connections.
+	SupervisorRuns bool
+
+	History plan.History
+	// JournalError is why History could not be read.
+	JournalError error
+}
+
+// Place is the file system that a directory is in, or will be in.
+type Place struct {
+	Existing  string // the nearest directory that exists
+	Writable  bool   // by this user
+	Problem   string // why it is not writable
+	NoExec    bool
+	FreeBytes uint64 // for this user
+}
+
+// Holder is a process that listens on a port.
+type Holder struct {
+	Address string   // "0.0.0.0", "127.0.0.1", ...
+	PID     int      // 0: this user cannot know
+	Program string   // the name of its executable
+	Args    []string // its command line
+}
+
+// Gather looks at the machine. The error is that of ctx.
+func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
+	paths := cfg.Paths()
+	f := Facts{
+		Now: time.Now(), UID: os.Geteuid(), BootID: bootID(),
+		CPUs: cpus(), MemoryMiB: memoryMiB(),
+		Addresses: addresses(), DefaultAddress: defaultAddress(ctx), ProxyEnv: proxyEnv(os.Environ()),
+		Ports: listeners(neededPorts(cfg)), SupervisorRuns: answers(ctx, paths.Socket),
+	}
+	f.Hostname, _ = os.Hostname() // "": Validate asks for a node name
+	if cfg.Root == "" {
+		f.CADirs = existing(manifests.OptionalCADirs())
+	}
+	f.History, f.JournalError = plan.Load(cfg.Root, paths)
+	f.Files = lookAt(cfg.Root, paths, f.History)
+	f.Places = places(paths)
+	return f, ctx.Err()
+}
+
+// HostFacts is what Config.Complete needs. A run that continues another takes
+// what that one had settled on, even if the default route has moved since. With
+// a root and no default route, the control plane is one for this machine alone.
+func (f Facts) HostFacts(cfg config.Config) config.HostFacts {
+	h := config.HostFacts{Hostname: f.Hostname, DefaultAddress: f.DefaultAddress}
+	if !h.DefaultAddress.IsValid() && cfg.Root != "" {
+		h.DefaultAddress = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if f.History.Node.Name != "" {
+		h.Hostname = f.History.Node.Name
+	}
+	if addr, err := netip.ParseAddr(f.History.Node.AdvertiseAddress); err == nil {
+		h.DefaultAddress = addr
+	}
+	return h
+}
+
+// ManifestsHost is what rendering needs.
+func (f Facts) ManifestsHost(cfg config.Config) manifests.Host {
+	return manifests.Host{CADirs: f.CADirs, ProxyEnv: f.ProxyEnv, ExternalCA: f.externalCA(cfg.Paths().PKI)}
+}
+
+// externalCA says whether the cluster's CA is here without its key. One whose
+// key an earlier run meant to write and did not is none: it is made anew.
+func (f Facts) externalCA(pkiDir string) bool {
+	key := filepath.Join(pkiDir, "ca.key")
+	_, ours := f.History.Owned[key]
+	return f.Look(filepath.Join(pkiDir, "ca.crt")).Kind == plan.Regular && f.Look(key).Kind == plan.Absent &&
+		(!ours || f.History.SetUp)
+}
+
+// Host is the machine as steps see it in a dry-run.
+func (f Facts) Host() plan.Host {
+	return plan.Host{
+		Now:            f.Now,
+		History:        f.History,
+		SupervisorRuns: func() bool { return f.SupervisorRuns },
+		Look:           f.Look,
+		Owned: func(path string) (plan.Owned, bool) {
+			o, ok := f.History.Owned[path]
+			return o, ok
+		},
+	}
+}
+
+// Look says what is at a path. What follows from a parent that was looked at is
+// known too: nothing is in a directory that is not there, or that does not list it.
+func (f Facts) Look(path string) plan.Seen {
+	if seen, ok := f.Files[path]; ok {
+		return seen
+	}
+	for child, dir := path, filepath.Dir(path); child != dir; child, dir = dir, filepath.Dir(dir) {
+		seen, ok := f.Files[dir]
+		if !ok {
+			continue
+		}
+		switch {
+		case seen.Kind == plan.Absent:
+			return seen
+		case seen.Kind == plan.Directory && seen.Error == "" && seen.Names != nil && !slices.Contains(seen.Names, filepath.Base(child)):
+			return plan.Seen{Kind: plan.Absent}
+		case seen.Error != "":
+			return plan.Seen{Kind: plan.Unreadable, Error: seen.Error}
+		}
+		break
+	}
+	return plan.Seen{Kind: plan.Unreadable, Error: "nobody looked at it"}
+}
+
+// proxyEnv is kubeadm's GetProxyEnvVars (cmd/kubeadm/app/util/env.go).
+func proxyEnv(environ []string) []config.Env {
+	var envs []config.Env
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if strings.HasSuffix(strings.ToLower(name), "_proxy") && value != "" {
+			envs = append(envs, config.Env{Name: name, Value: value})
+		}
+	}
+	slices.SortFunc(envs, func(a, b config.Env) int { return strings.Compare(a.Name, b.Name) })
+	return envs
+}
+
+func existing(dirs []string) []string {
+	return slices.DeleteFunc(dirs, func(dir string) bool {
+		_, err := os.Stat(dir)
+		return err != nil
+	})
+}

@@ -1,0 +1,143 @@
+package facts
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// maxEntries is how many files of a directory are looked at: far more than a
+// control plane has, and few enough to stay fast in a directory of somebody else's.
+const maxEntries = 500
+
+// lookAt looks at all that a plan may touch, by directory: whatever the
+// certificates and manifests are called, they are in there.
+func lookAt(root string, paths config.Paths, history plan.History) map[string]plan.Seen {
+	l := looker{follow: root == "", files: make(map[string]plan.Seen)}
+	for _, dir := range []string{
+		paths.Kubernetes, paths.Manifests, paths.PKI, filepath.Join(paths.PKI, "etcd"),
+	} {
+		l.dir(dir, true)
+	}
+	for _, dir := range []string{paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs} {
+		l.dir(dir, false)
+	}
+	l.dir(filepath.Join(paths.EtcdData, "member"), false)
+	for path := range history.Owned {
+		l.path(path)
+	}
+	for path := range history.Before {
+		l.path(path)
+	}
+	return l.files
+}
+
+type looker struct {
+	follow bool
+	files  map[string]plan.Seen
+}
+
+func (l *looker) dir(dir string, content bool) {
+	seen := l.path(dir)
+	for i, name := range seen.Names {
+		if i == maxEntries {
+			break
+		}
+		path := filepath.Join(dir, name)
+		if _, done := l.files[path]; done {
+			continue
+		}
+		if content {
+			l.files[path] = plan.Look(path, l.follow)
+		} else {
+			l.files[path] = stat(path)
+		}
+	}
+}
+
+// path looks at a path, and at its parents without what is in them.
+func (l *looker) path(path string) plan.Seen {
+	if seen, ok := l.files[path]; ok && (seen.Kind != plan.Directory || seen.Names != nil) {
+		return seen
+	}
+	l.files[path] = plan.Look(path, l.follow)
+	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+		if _, ok := l.files[dir]; ok {
+			break
+		}
+		l.files[dir] = stat(dir)
+	}
+	return l.files[path]
+}
+
+// stat is plan.Look without the content, following links: what parents are for.
+func stat(path string) plan.Seen {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+		return plan.Seen{Kind: plan.Absent}
+	case err != nil:
+		return plan.Seen{Kind: plan.Unreadable, Error: reason(err)}
+	case info.IsDir():
+		return plan.Seen{Kind: plan.Directory, Mode: info.Mode().Perm()}
+	case info.Mode().IsRegular():
+		return plan.Seen{Kind: plan.Regular, Mode: info.Mode().Perm()}
+	default:
+		return plan.Seen{Kind: plan.Special, Mode: info.Mode().Perm()}
+	}
+}
+
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// places looks at the file systems of the directories that are written to.
+func places(paths config.Paths) map[string]Place {
+	all := make(map[string]Place)
+	for _, dir := range []string{
+		paths.Kubernetes, paths.Manifests, paths.PKI, paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs,
+	} {
+		all[dir] = placeOf(dir)
+	}
+	return all
+}
+
+func placeOf(dir string) Place {
+	p := Place{Existing: dir}
+	for p.Existing != "/" {
+		info, err := os.Stat(p.Existing)
+		if err == nil && !info.IsDir() {
+			p.Problem = p.Existing + " is not a directory"
+			return p
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+			p.Problem = p.Existing + ": " + reason(err)
+			return p
+		}
+		p.Existing = filepath.Dir(p.Existing)
+	}
+	// The kernel answers for the effective user, capabilities and read-only mounts included.
+	if err := unix.Faccessat(unix.AT_FDCWD, p.Existing, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		p.Problem = p.Existing + ": " + err.Error()
+	}
+	p.Writable = p.Problem == ""
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.Existing, &st); err == nil {
+		p.FreeBytes = st.Bavail * uint64(st.Bsize)
+		p.NoExec = st.Flags&unix.ST_NOEXEC != 0
+	}
+	return p
+}

@@ -1,0 +1,98 @@
+package phases
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kubecrank/kubecrank/manifests"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// initPhases is what init does. The order is the one in which it is shown; a
+// phase runs as soon as those it comes after are done, so that the components
+// are staged while certificates are made. Manifests come after all that their
+// pods need, because a supervisor may be running already.
+func initPhases() []phase {
+	return []phase{
+		{"preflight", "check that this machine can hold a control plane", nil, preflight},
+		{"components", "put the components on disk", []string{"preflight"}, components},
+		{"certs", "make the certificate authorities, certificates and the service account key", []string{"preflight"}, certs},
+		{"kubeconfig", "write the kubeconfigs of the administrators and the components", []string{"certs"}, kubeconfigs},
+		{"etcd", "write etcd's static pod manifest", []string{"certs", "components"}, etcd},
+		{"control-plane", "write the control plane's static pod manifests", []string{"components", "etcd", "kubeconfig"}, controlPlane},
+		{"supervise", "leave a supervisor running that runs the static pods", []string{"control-plane"}, supervise},
+		{"wait-control-plane", "wait until all components are ready", []string{"supervise"}, waitControlPlane},
+		{"admin-rbac", "give the group of admin.conf its rights", []string{"wait-control-plane"}, adminRBAC},
+		{"summary", "say what to do next", []string{"admin-rbac"}, summary},
+	}
+}
+
+// InitPhases names the phases of init, in order.
+func InitPhases() []PhaseInfo { return infos(initPhases()) }
+
+// Init plans the bring-up of a control plane node. cfg is completed and valid.
+//
+// The plan is whole even when the error is one of these two, so that a dry-run
+// can show it: a *plan.RefusedError if the node was set up with another
+// configuration, or if files that are not ours are in the way; a
+// *plan.PreflightError if checks fail that are not ignored. With any other
+// error (*UnknownPhaseError, *plan.JournalError) there is no plan.
+func Init(cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) {
+	list, err := without(plan.VerbInit, initPhases(), cfg.SkipPhases)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return initPlan(cfg, f, payload, list)
+}
+
+// InitPhase plans one phase of init alone.
+func InitPhase(name string, cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) {
+	list := initPhases()
+	i := slices.Index(names(list), name)
+	if i < 0 {
+		return plan.Plan{}, &UnknownPhaseError{Verb: plan.VerbInit, Name: name, Known: names(list)}
+	}
+	return initPlan(cfg, f, payload, list[i:i+1])
+}
+
+func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (plan.Plan, error) {
+	if err := trustJournal(f); err != nil {
+		return plan.Plan{}, err
+	}
+	files, err := manifests.Render(cfg, f.ManifestsHost(cfg))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files}
+	p, err := build(plan.VerbInit, list, s)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p.Node = plan.Identity{Name: cfg.Node.Name, AdvertiseAddress: cfg.Node.AdvertiseAddress.String()}
+	refused := plan.Refuse(p, f.Host())
+	if refused != nil && refused.OtherConfig() {
+		return p, refused // what else there is to say would only be noise
+	}
+	if failed := plan.Preflight(p.Checks()); failed != nil {
+		return p, failed
+	}
+	if refused != nil {
+		return p, refused
+	}
+	return p, nil
+}
+
+// trustJournal refuses a journal that cannot be understood. One that this user
+// may not read is another matter: a dry-run goes without it.
+func trustJournal(f facts.Facts) error {
+	err := f.JournalError
+	if errors.Is(err, fs.ErrPermission) || err != nil && strings.Contains(err.Error(), syscall.EACCES.Error()) {
+		return nil
+	}
+	return err
+}

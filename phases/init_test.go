@@ -1,0 +1,196 @@
+package phases
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/cluster"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// fakeSupervisor leaves on disk what the real one does: a socket's name, a lock,
+// a log, state and pod logs. Its state is the file system, so that it survives
+// the process, as a real supervisor does.
+type fakeSupervisor struct {
+	paths config.Paths
+	mu    sync.Mutex
+	fail  bool // a pod is in a crash loop
+}
+
+func (f *fakeSupervisor) Start(context.Context) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, path := range []string{
+		f.paths.SupervisorLock, f.paths.SupervisorLog, filepath.Join(f.paths.PodState, "etcd", "state.json"),
+		filepath.Join(f.paths.PodLogs, "kube-system_etcd-node-1_0123", "etcd", "0.log"),
+		filepath.Join(f.paths.EtcdData, "member", "wal", "0.wal"), f.running(),
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return 0, err
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			return 0, err
+		}
+	}
+	return 4242, nil
+}
+
+func (f *fakeSupervisor) running() string { return filepath.Join(f.paths.Run, "running") }
+
+func (f *fakeSupervisor) Status(context.Context) (runtime.Status, error) {
+	if _, err := os.Stat(f.running()); err != nil {
+		return runtime.Status{}, runtime.ErrNotRunning
+	}
+	s := runtime.Status{Ready: true}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+		pod := runtime.PodStatus{Name: name, Ready: true, State: "Running"}
+		if f.fail && name == "etcd" {
+			code := 1
+			pod.Ready, pod.State = false, "BackOff"
+			pod.Containers = []runtime.ContainerStatus{{Name: name, ExitCode: &code, RestartCount: 2, LastProbe: "connection refused",
+				LogPath: filepath.Join(f.paths.PodLogs, "kube-system_etcd-node-1_0123", "etcd", "0.log")}}
+		}
+		s.Pods = append(s.Pods, pod)
+	}
+	return s, nil
+}
+
+func (f *fakeSupervisor) Stop(_ context.Context, tell func(runtime.Event)) error {
+	tell(runtime.Event{Pod: "etcd", Message: "stopped"})
+	err := os.Remove(f.running())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+type fakeComponents struct{}
+
+func (fakeComponents) Digest() string { return "cafe" }
+
+func (fakeComponents) Stage(_ context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "kube-apiserver"), []byte("x"), 0o755)
+}
+
+type fakeAPI struct{}
+
+func (fakeAPI) Apply(_ context.Context, kubeconfig []byte, _ cluster.Object) error {
+	if len(kubeconfig) == 0 {
+		return errors.New("no kubeconfig")
+	}
+	return nil
+}
+
+// testConfig is a completed configuration below root.
+func testConfig(root string) config.Config {
+	cfg := config.Default(root)
+	cfg.IgnorePreflightErrors = []string{"numcpu", "mem"}
+	return cfg.Complete(config.HostFacts{Hostname: "node-1", DefaultAddress: netip.MustParseAddr("127.0.0.1")})
+}
+
+var testPayload = Payload{Digest: "cafe", Size: 1000}
+
+// machine is a root directory with a fake supervisor.
+type machine struct {
+	root     string
+	sup      *fakeSupervisor
+	progress plan.Progress
+}
+
+func newMachine(root string) *machine {
+	return &machine{root: root, sup: &fakeSupervisor{paths: config.PathsBelow(root)}}
+}
+
+// run does what cmd/cli does: plan, lock, plan again, apply, release.
+func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, error)) (result plan.Result, err error) {
+	cfg := testConfig(m.root)
+	f, err := facts.Gather(ctx, cfg)
+	if err != nil {
+		return result, err
+	}
+	if _, err := build(f); err != nil {
+		return result, err
+	}
+	lock, err := plan.AcquireLock(cfg.Paths(), "test")
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	if f, err = facts.Gather(ctx, cfg); err != nil {
+		return result, err
+	}
+	p, err := build(f)
+	if err != nil {
+		return result, err
+	}
+	journal, err := plan.OpenJournal(cfg.Root, cfg.Paths())
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	return plan.Apply(ctx, p, &plan.Node{
+		Root: cfg.Root, Paths: cfg.Paths(), Lock: lock, Journal: journal, Supervisor: m.sup,
+		Components: fakeComponents{}, API: fakeAPI{}, Progress: m.progress, Now: time.Now,
+	})
+}
+
+func (m *machine) init(ctx context.Context) (plan.Result, error) {
+	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Init(testConfig(m.root), f, testPayload) })
+}
+
+func (m *machine) reset(ctx context.Context) (plan.Result, error) {
+	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Reset(testConfig(m.root), f) })
+}
+
+func TestInitThenReset(t *testing.T) {
+	m := newMachine(filepath.Join(t.TempDir(), "a", "root"))
+	result, err := m.init(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", result)
+	t.Log(strings.Join(tree(t, m.root), "\n"))
+	result, err = m.init(t.Context())
+	if err != nil || result.Changed != 0 {
+		t.Fatalf("again: %v %+v", err, result)
+	}
+	f, _ := facts.Gather(t.Context(), testConfig(m.root))
+	p, err := Init(testConfig(m.root), f, testPayload)
+	var b bytes.Buffer
+	plan.Print(&b, p, plan.Diff(p, f.Host()))
+	t.Log(b.String(), err)
+	j, _ := os.ReadFile(testConfig(m.root).Paths().Journal)
+	t.Logf("%s", j)
+	result, err = m.reset(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", result)
+	t.Log(strings.Join(tree(t, m.root), "\n"))
+}
+
+func tree(t *testing.T, root string) []string {
+	var out []string
+	filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return nil
+		}
+		out = append(out, info.Mode().String()+" "+strings.TrimPrefix(path, root))
+		return nil
+	})
+	return out
+}

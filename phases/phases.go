@@ -1,0 +1,119 @@
+// Package phases computes what each verb is going to do: Init and Reset turn a
+// configuration and the facts into a plan. Nothing here acts; plan.Apply does.
+//
+//	config.Config + facts.Facts --Init--> plan.Plan --> Print, Diff, Apply
+//	           facts.Facts.History --Reset--> plan.Plan
+//
+// A verb is one list of phases (init.go, reset.go); a phase is one file with
+// one function that returns steps. To add a phase, write its function and put
+// a line into the list.
+package phases
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kubecrank/kubecrank/manifests"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// State is what the phases of one verb compute their steps from. No phase changes it.
+type State struct {
+	Config    config.Config // completed and valid
+	Paths     config.Paths
+	Facts     facts.Facts
+	Payload   Payload
+	Manifests []manifests.File
+}
+
+// Payload is what is known of the embedded components. The zero value means
+// that there are none, so that nothing is staged.
+type Payload struct {
+	Digest string // Components.Digest
+	Size   int64  // bytes on disk once staged; 0 if unknown
+}
+
+// phase is a named function from the State to steps.
+type phase struct {
+	name, short string
+	after       []string
+	steps       func(*State) ([]plan.Step, error)
+}
+
+// UnknownPhaseError is a phase name that the verb does not have (exit code 2).
+type UnknownPhaseError struct {
+	Verb, Name string
+	Known      []string
+}
+
+func (e *UnknownPhaseError) Error() string {
+	return fmt.Sprintf("cannot %s: there is no phase %q", e.Verb, e.Name)
+}
+
+// Hint lists the phases.
+func (e *UnknownPhaseError) Hint() string { return "the phases are " + strings.Join(e.Known, ", ") }
+
+// PhaseInfo is a phase for help texts.
+type PhaseInfo struct{ Name, Short string }
+
+func infos(list []phase) []PhaseInfo {
+	out := make([]PhaseInfo, len(list))
+	for i, p := range list {
+		out[i] = PhaseInfo{Name: p.name, Short: p.short}
+	}
+	return out
+}
+
+func names(list []phase) []string {
+	out := make([]string, len(list))
+	for i, p := range list {
+		out[i] = p.name
+	}
+	return out
+}
+
+// without returns the list without the phases that are to be skipped. A phase
+// that comes after a skipped one comes after what that one came after.
+func without(verb string, list []phase, skip []string) ([]phase, error) {
+	for _, name := range skip {
+		if !slices.Contains(names(list), name) {
+			return nil, &UnknownPhaseError{Verb: verb, Name: name, Known: names(list)}
+		}
+	}
+	skipped := make(map[string][]string) // to what it came after, itself resolved
+	var kept []phase
+	for _, p := range list {
+		var after []string
+		for _, name := range p.after {
+			if before, gone := skipped[name]; gone {
+				after = append(after, before...)
+			} else {
+				after = append(after, name)
+			}
+		}
+		slices.Sort(after)
+		p.after = slices.Compact(after)
+		if slices.Contains(skip, p.name) {
+			skipped[p.name] = p.after
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept, nil
+}
+
+// build computes the steps of each phase.
+func build(verb string, list []phase, s *State) (plan.Plan, error) {
+	p := plan.Plan{Verb: verb}
+	for _, ph := range list {
+		steps, err := ph.steps(s)
+		if err != nil {
+			return p, fmt.Errorf("cannot plan phase %s: %w", ph.name, err)
+		}
+		p.Phases = append(p.Phases, plan.Phase{Name: ph.name, Short: ph.short, After: ph.after, Steps: steps})
+	}
+	return p, nil
+}

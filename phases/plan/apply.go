@@ -1,0 +1,393 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kubecrank/kubecrank/durable"
+)
+
+// Result is what an Apply came to.
+type Result struct {
+	Changed   int // steps that changed something
+	Unchanged int // steps that found their work done
+	// Left is what reset did not remove, in the order of the plan.
+	Left []LeftBehind
+	// Notes are the lines of Note steps.
+	Notes []string
+}
+
+// LeftBehind is something that reset leaves, and why.
+type LeftBehind struct {
+	Path string
+	Why  string
+}
+
+// Apply does the plan: each phase as soon as those it comes After are done. The
+// first error ends all phases; it is a *StepError around the cause. The caller
+// holds n.Lock, and n.Journal is open. Apply may be called again, after any
+// error and after a kill: it does the rest.
+func Apply(ctx context.Context, p Plan, n *Node) (Result, error) {
+	if err := checkOrder(p); err != nil {
+		return Result{}, err
+	}
+	a := &applier{plan: p, node: n, files: newOverlay()}
+	if err := a.begin(); err != nil {
+		return Result{}, err
+	}
+	done := make(map[string]chan struct{}, len(p.Phases))
+	for _, ph := range p.Phases {
+		done[ph.Name] = make(chan struct{})
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, ph := range p.Phases {
+		g.Go(func() error {
+			for _, name := range ph.After {
+				if done[name] == nil {
+					continue // skipped
+				}
+				select {
+				case <-done[name]:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			if err := a.phase(ctx, ph); err != nil {
+				return err
+			}
+			close(done[ph.Name])
+			return nil
+		})
+	}
+	err := g.Wait()
+	if err == nil {
+		err = a.end()
+	}
+	return a.result, err
+}
+
+// checkOrder refuses a plan whose phases would wait for one another for ever.
+func checkOrder(p Plan) error {
+	seen := make(map[string]bool)
+	for _, ph := range p.Phases {
+		if seen[ph.Name] {
+			return fmt.Errorf("cannot apply the plan: there are two phases %s", ph.Name)
+		}
+		for _, name := range ph.After {
+			if !seen[name] && slices.ContainsFunc(p.Phases, func(o Phase) bool { return o.Name == name }) {
+				return fmt.Errorf("cannot apply the plan: phase %s comes before %s, which it is to come after", ph.Name, name)
+			}
+		}
+		seen[ph.Name] = true
+	}
+	return nil
+}
+
+// applier is one Apply.
+type applier struct {
+	plan  Plan
+	node  *Node
+	files *overlay
+
+	mu     sync.Mutex // result, and one Report at a time
+	result Result
+}
+
+// begin hands the journal what has to stand before the first record of the run.
+// A run that has nothing to record writes none of it.
+func (a *applier) begin() error {
+	j, now := a.node.Journal, a.node.Now()
+	history := j.History()
+	begun := Record{Time: now, Verb: a.plan.Verb, What: RunBegun}
+	if a.plan.Node != (Identity{}) {
+		begun.Node = &a.plan.Node
+	}
+	j.Begin(begun)
+	if a.node.Lock == nil {
+		return nil
+	}
+	run := a.node.Paths.Run
+	made := madeDirs(begun, run, a.node.Lock.Made())
+	if _, ours := history.Owned[run]; !ours && len(made) == 0 {
+		there, err := entriesOf(begun, run, filepath.Base(a.node.Paths.Lock))
+		if err != nil {
+			return fmt.Errorf("cannot look into %s: %s", run, cause(err))
+		}
+		made = []Record{there}
+	}
+	for _, r := range made {
+		if _, ours := history.Owned[r.Made.Path]; !ours {
+			j.Begin(r)
+		}
+	}
+	return nil
+}
+
+// end records that the run came to its end. The end of a reset has taken the journal with it.
+func (a *applier) end() error {
+	h := a.node.Journal.History()
+	if a.plan.Verb == VerbReset || a.result.Changed == 0 && h.Done && h.Verb == a.plan.Verb {
+		return nil
+	}
+	return a.node.Journal.Commit(Record{Time: a.node.Now(), Verb: a.plan.Verb, What: RunDone})
+}
+
+// task is a step with what is left of it.
+type task struct {
+	step  Step
+	work  Work
+	files []durable.File
+}
+
+func (a *applier) phase(ctx context.Context, ph Phase) (err error) {
+	start := time.Now()
+	a.report(Event{Phase: ph.Name, Moment: PhaseStarted, Detail: ph.Short})
+	defer func() { a.report(Event{Phase: ph.Name, Moment: PhaseEnded, Took: time.Since(start), Err: err}) }()
+	if err := ctx.Err(); err != nil {
+		return &StepError{Phase: ph.Name, Err: err}
+	}
+	tasks, err := a.prepare(ctx, ph)
+	if err != nil {
+		return err
+	}
+	if err := a.node.Journal.Commit(a.records(ph, tasks, Intent)...); err != nil {
+		return &StepError{Phase: ph.Name, Err: err}
+	}
+	a.report(Event{Phase: ph.Name, Moment: PhaseIntended})
+	n, err := a.do(ctx, ph, tasks)
+	if err != nil {
+		failed := &StepError{Phase: ph.Name, Step: tasks[n].step.Describe(), Err: err}
+		records := append(a.records(ph, tasks[:n], StepDone), Record{
+			Time: a.node.Now(), Verb: a.plan.Verb, Phase: ph.Name, Step: failed.Step, Kind: tasks[n].step.Kind(), What: StepFailed, Error: firstLine(err),
+		})
+		if jerr := a.node.Journal.Commit(records...); jerr != nil {
+			failed.Err = fmt.Errorf("%w (and %w)", err, jerr)
+		}
+		return failed
+	}
+	if err := a.node.Journal.Commit(a.records(ph, tasks, StepDone)...); err != nil {
+		return &StepError{Phase: ph.Name, Err: err}
+	}
+	return nil
+}
+
+// prepare compares all steps of a phase with the machine and makes all bytes
+// they will write, so that the intents can name them. It changes nothing.
+func (a *applier) prepare(ctx context.Context, ph Phase) ([]task, error) {
+	h := a.host(ctx)
+	tasks := make([]task, len(ph.Steps))
+	if err := Preflight(Plan{Phases: []Phase{ph}}.Checks()); err != nil {
+		return nil, &StepError{Phase: ph.Name, Err: err}
+	}
+	refused := &RefusedError{Verb: a.plan.Verb}
+	for i, s := range ph.Steps {
+		tasks[i] = task{step: s, work: s.Compare(h)}
+		switch w := tasks[i].work; w.State {
+		case Conflict:
+			refused.Conflicts = append(refused.Conflicts, conflictOf(s, w))
+		case Unknown:
+			return nil, &StepError{Phase: ph.Name, Step: s.Describe(), Err: fmt.Errorf("cannot look: %s", w.Detail)}
+		default:
+		}
+	}
+	if len(refused.Conflicts) > 0 {
+		return nil, &StepError{Phase: ph.Name, Err: refused}
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		if t.work.Files == nil {
+			continue
+		}
+		files, err := t.work.Files(h)
+		if err != nil {
+			return nil, &StepError{Phase: ph.Name, Step: t.step.Describe(), Err: err}
+		}
+		t.files = files
+		for _, f := range files {
+			a.files.put(f)
+			t.work.Makes = append(t.work.Makes, Made{Kind: MadeFile, Path: f.Path, SHA256: sum(f.Data), Mode: f.Mode})
+		}
+	}
+	return tasks, nil
+}
+
+// host is the live machine, with the files that are about to be written laid over it.
+func (a *applier) host(ctx context.Context) Host {
+	n := a.node
+	return Host{
+		Now:     n.Now(),
+		History: n.Journal.History(),
+		SupervisorRuns: func() bool {
+			_, err := n.Supervisor.Status(ctx)
+			return err == nil
+		},
+		Owned: n.Journal.Owned,
+		Look: func(path string) Seen {
+			if f, ok := a.files.get(path); ok {
+				return Seen{Kind: Regular, Mode: f.Mode, SHA256: sum(f.Data), Data: f.Data}
+			}
+			return Look(path, n.Root == "")
+		},
+	}
+}
+
+// do does the tasks in order and returns which one failed. Files of tasks that
+// follow one another are written together.
+func (a *applier) do(ctx context.Context, ph Phase, tasks []task) (failed int, err error) {
+	for i := 0; i < len(tasks); {
+		if err := ctx.Err(); err != nil {
+			return i, err
+		}
+		if tasks[i].work.Do != nil {
+			if err := a.doOne(ctx, ph, &tasks[i]); err != nil {
+				return i, err
+			}
+			i++
+			continue
+		}
+		last := i
+		for last < len(tasks) && tasks[last].work.Do == nil {
+			last++
+		}
+		if err := a.writeAll(ph, tasks[i:last]); err != nil {
+			return i, err
+		}
+		i = last
+	}
+	return 0, nil
+}
+
+func (a *applier) doOne(ctx context.Context, ph Phase, t *task) error {
+	start, name := time.Now(), t.step.Describe()
+	a.report(Event{Phase: ph.Name, Step: name, Moment: StepStarted, State: t.work.State, Detail: t.work.Detail})
+	err := durable.WriteFiles(t.files)
+	var detail string
+	if err == nil {
+		detail, err = t.work.Do(ctx, a.telling(ph.Name, name))
+	}
+	var left *LeftError
+	if errors.As(err, &left) {
+		t.work.State, t.work.Detail, t.work.Unmakes = Left, left.Why, nil
+		detail, err = left.Why, nil
+	}
+	if err == nil && hasTree(t.work.Unmakes) {
+		// At once: a tree that somebody else makes there later must not be taken for this one.
+		err = a.node.Journal.Commit(a.records(ph, []task{*t}, StepDone)...)
+		t.work.Makes, t.work.Unmakes = nil, nil
+	}
+	a.report(Event{Phase: ph.Name, Step: name, Moment: StepEnded, State: t.work.State, Detail: detail, Took: time.Since(start), Err: err})
+	if err == nil {
+		a.count(*t)
+	}
+	return err
+}
+
+func hasTree(unmakes []Made) bool {
+	return slices.ContainsFunc(unmakes, func(m Made) bool { return m.Kind == MadeTree || m.Kind == MadeEntries })
+}
+
+// telling is the node, with its Tell leading to the progress of one step.
+func (a *applier) telling(phase, step string) *Node {
+	n := *a.node
+	n.news = func(detail string) {
+		a.report(Event{Phase: phase, Step: step, Moment: StepNews, Detail: detail})
+	}
+	return &n
+}
+
+func (a *applier) writeAll(ph Phase, tasks []task) error {
+	start := time.Now()
+	var files []durable.File
+	for _, t := range tasks {
+		a.report(Event{Phase: ph.Name, Step: t.step.Describe(), Moment: StepStarted, State: t.work.State, Detail: t.work.Detail})
+		files = append(files, t.files...)
+	}
+	err := durable.WriteFiles(files)
+	for _, t := range tasks {
+		a.report(Event{Phase: ph.Name, Step: t.step.Describe(), Moment: StepEnded, State: t.work.State, Detail: t.work.Detail, Took: time.Since(start), Err: err})
+		if err == nil {
+			a.count(t)
+		}
+	}
+	return err
+}
+
+func (a *applier) count(t task) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch t.work.State {
+	case New, Changed:
+		a.result.Changed++
+	case Left:
+		if p, ok := t.step.(interface{ Where() string }); ok {
+			a.result.Left = append(a.result.Left, LeftBehind{Path: p.Where(), Why: t.work.Detail})
+		}
+	default:
+		a.result.Unchanged++
+	}
+	if note, ok := t.step.(Note); ok {
+		a.result.Notes = append(a.result.Notes, note.Text)
+	}
+}
+
+// records are the journal records of what the tasks make or remove. A Work that
+// found everything there and known makes none. What was there before is
+// recorded once, when the phase is done.
+func (a *applier) records(ph Phase, tasks []task, what What) []Record {
+	var records []Record
+	for _, t := range tasks {
+		r := Record{Time: a.node.Now(), Verb: a.plan.Verb, Phase: ph.Name, Step: t.step.Describe(), Kind: t.step.Kind(), What: what}
+		for _, m := range t.work.Makes {
+			if what == Intent && m.Existed {
+				continue
+			}
+			r.Made = &m
+			records = append(records, r)
+		}
+		if what != StepDone {
+			continue
+		}
+		for _, m := range t.work.Unmakes {
+			r.What, r.Made = Removed, &m
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+func (a *applier) report(e Event) {
+	if a.node.Progress == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.node.Progress.Report(e)
+}
+
+// overlay holds the files that are about to be written, for the steps after them.
+type overlay struct {
+	mu    sync.Mutex
+	files map[string]durable.File
+}
+
+func newOverlay() *overlay { return &overlay{files: map[string]durable.File{}} }
+
+func (o *overlay) put(f durable.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.files[f.Path] = f
+}
+
+func (o *overlay) get(path string) (durable.File, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f, ok := o.files[path]
+	return f, ok
+}

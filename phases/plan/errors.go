@@ -1,0 +1,77 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+)
+
+// StepError is a step that failed. Its Unwrap leads to the cause, and to the cause's Hint.
+type StepError struct {
+	Phase string
+	Step  string // Describe
+	Err   error
+}
+
+func (e *StepError) Error() string {
+	if e.Step == "" {
+		return fmt.Sprintf("phase %s: %v", e.Phase, e.Err)
+	}
+	return fmt.Sprintf("phase %s: %s: %v", e.Phase, e.Step, e.Err)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
+
+// ConflictAt is one thing that stands in the way.
+type ConflictAt struct {
+	Path    string // or the step's description, when it has no path
+	Why     string
+	Diff    string // unified, "" for secrets
+	Hint    string
+	Refusal Refusal
+}
+
+// RefusedError is a plan that would overwrite what is not ours, or set up a
+// node again in another way (exit code 5).
+type RefusedError struct {
+	Verb      string
+	Conflicts []ConflictAt
+}
+
+// OtherConfig says whether the node was set up, to the end, with another configuration.
+func (e *RefusedError) OtherConfig() bool {
+	for _, c := range e.Conflicts {
+		if c.Refusal == OtherConfig {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	if e.OtherConfig() {
+		fmt.Fprintf(&b, "cannot %s: this node was set up with a different configuration", e.Verb)
+	} else {
+		fmt.Fprintf(&b, "cannot %s: it would replace or use what kubecrank did not write", e.Verb)
+	}
+	for _, c := range e.Conflicts {
+		fmt.Fprintf(&b, "\n  %s: %s", c.Path, c.Why)
+		for line := range strings.Lines(c.Diff) {
+			b.WriteString("\n    " + strings.TrimRight(line, "\n"))
+		}
+	}
+	return b.String()
+}
+
+// Hint says what to do next.
+func (e *RefusedError) Hint() string {
+	if e.OtherConfig() {
+		return "give the flags and the configuration it was set up with, or run 'kubecrank reset' first"
+	}
+	for _, c := range e.Conflicts {
+		if c.Hint != "" {
+			return c.Hint
+		}
+	}
+	return "move these files away, and run it again"
+}

@@ -1,0 +1,117 @@
+package plan
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Print writes a plan for people: the phases with each step and what it comes
+// to (changes, of Diff), then the differences, then the content of the files
+// that are written. The same input gives the same bytes.
+func Print(w io.Writer, p Plan, changes []Change) error {
+	out := bufio.NewWriter(w) // keeps the first error until Flush
+	fmt.Fprintf(out, "%s: %s\n", p.Verb, tally(changes))
+	next := changes
+	for _, ph := range p.Phases {
+		fmt.Fprintf(out, "\n%s: %s\n", ph.Name, ph.Short)
+		if len(ph.Steps) == 0 {
+			fmt.Fprintln(out, "    nothing to do")
+		}
+		for range ph.Steps {
+			printChange(out, next[0])
+			next = next[1:]
+		}
+	}
+	for _, c := range changes {
+		if c.Diff != "" {
+			fmt.Fprintf(out, "\n%s", c.Diff)
+		}
+	}
+	for _, f := range p.Files() {
+		fmt.Fprintf(out, "\n# %s\n%s", f.Path, f.Data)
+	}
+	return out.Flush()
+}
+
+// tally counts the states: "58 steps: 50 new, 6 unchanged, 2 done every time".
+func tally(changes []Change) string {
+	counts := make(map[State]int)
+	for _, c := range changes {
+		counts[c.State]++
+	}
+	var parts []string
+	for _, s := range []struct {
+		state State
+		text  string
+	}{
+		{New, "to do"}, {Changed, "to change"}, {Unchanged, "done already"}, {Runs, "done every time"},
+		{Left, "left alone"}, {Conflict, "refused"}, {Unknown, "not to be seen by this user"},
+	} {
+		if n := counts[s.state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s.text))
+		}
+	}
+	return fmt.Sprintf("%d steps: %s", len(changes), strings.Join(parts, ", "))
+}
+
+func printChange(out io.Writer, c Change) {
+	fmt.Fprintf(out, "  %s %s", mark(c.State), c.Step)
+	if c.Detail != "" && !strings.Contains(c.Step, c.Detail) {
+		fmt.Fprintf(out, " (%s)", c.Detail)
+	}
+	fmt.Fprintln(out)
+	if c.Hint != "" {
+		fmt.Fprintf(out, "      hint: %s\n", c.Hint)
+	}
+}
+
+func mark(s State) string {
+	switch s {
+	case New:
+		return "+"
+	case Changed:
+		return "~"
+	case Unchanged:
+		return "="
+	case Conflict:
+		return "!"
+	case Left:
+		return "-"
+	case Unknown:
+		return "?"
+	default:
+		return ">"
+	}
+}
+
+// PrintJSON writes a plan and what it comes to as one JSON document.
+func PrintJSON(w io.Writer, p Plan, changes []Change) error {
+	type jsonStep struct {
+		Change
+		Spec Step `json:"spec"`
+	}
+	type jsonPhase struct {
+		Phase
+		Steps []jsonStep `json:"steps"`
+	}
+	doc := struct {
+		Verb   string      `json:"verb"`
+		Node   Identity    `json:"node"`
+		Phases []jsonPhase `json:"phases"`
+	}{Verb: p.Verb, Node: p.Node, Phases: []jsonPhase{}}
+	for _, ph := range p.Phases {
+		jp := jsonPhase{Phase: ph, Steps: []jsonStep{}}
+		for _, s := range ph.Steps {
+			jp.Steps = append(jp.Steps, jsonStep{Change: changes[0], Spec: s})
+			changes = changes[1:]
+		}
+		doc.Phases = append(doc.Phases, jp)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(doc)
+}

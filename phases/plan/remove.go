@@ -1,0 +1,258 @@
+package plan
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/kubecrank/kubecrank/durable"
+)
+
+// remover removes files and directories without ever leaving the root it was
+// made for, following a symbolic link below it, or crossing into a file system
+// that is mounted below what it removes.
+type remover struct {
+	root   string // "" for the host's own paths
+	mounts map[string]bool
+}
+
+func newRemover(root string) (*remover, error) {
+	mounts, err := mountPoints()
+	if err != nil {
+		return nil, fmt.Errorf("cannot remove anything: cannot tell what is mounted: %w", err)
+	}
+	return &remover{root: root, mounts: mounts}, nil
+}
+
+// mountPoints reads /proc/self/mountinfo; its fifth field is the mount point,
+// with spaces and the like in octal (proc_pid_mountinfo(5)). A bind mount has
+// its parent's device number, so st_dev would not do.
+func mountPoints() (map[string]bool, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	mounts := make(map[string]bool)
+	scanner := bufio.NewScanner(f)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		if fields := strings.Fields(scanner.Text()); len(fields) > 4 {
+			mounts[unescape(fields[4])] = true
+		}
+	}
+	return mounts, scanner.Err()
+}
+
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// entry is an open directory and a name in it.
+type entry struct {
+	dir  *os.Root
+	name string
+	real string // the absolute path, links of the parents resolved
+}
+
+func (r *remover) open(path string) (entry, error) {
+	dir, err := r.openDir(filepath.Dir(path))
+	if err != nil {
+		return entry{}, err
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		_ = dir.Close()
+		return entry{}, err
+	}
+	return entry{dir: dir, name: filepath.Base(path), real: filepath.Join(parent, filepath.Base(path))}, nil
+}
+
+func (r *remover) openDir(dir string) (*os.Root, error) {
+	if r.root == "" || !below(dir, r.root) {
+		return os.OpenRoot(dir)
+	}
+	root, err := os.OpenRoot(r.root)
+	if err != nil || dir == r.root {
+		return root, err
+	}
+	defer root.Close()
+	rel, err := filepath.Rel(r.root, dir)
+	if err != nil {
+		return nil, err
+	}
+	return root.OpenRoot(rel)
+}
+
+// gone says whether the error means that there is nothing to remove.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// file removes a file, if it still has one of the sums, and what a killed write of it left.
+func (r *remover) file(path string, wrote func(sum string) bool) error {
+	e, err := r.open(path)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	defer e.dir.Close()
+	if err := durable.SweepDir(filepath.Dir(path), e.name); err != nil {
+		return err
+	}
+	info, err := e.dir.Lstat(e.name)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return &LeftError{Why: "it is not a file any more"}
+	}
+	data, err := e.dir.ReadFile(e.name)
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	if !wrote(sum(data)) {
+		return &LeftError{Why: changedByHand}
+	}
+	return cannotRemove(path, e.dir.Remove(e.name))
+}
+
+const changedByHand = "it was changed since kubecrank wrote it"
+
+// emptyDir removes a directory if it is empty.
+func (r *remover) emptyDir(path string) error {
+	e, err := r.open(path)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	defer e.dir.Close()
+	info, err := e.dir.Lstat(e.name)
+	switch {
+	case gone(err):
+		return nil
+	case err != nil:
+		return cannotRemove(path, err)
+	case !info.IsDir():
+		return &LeftError{Why: "it is not a directory any more"}
+	case r.mounts[e.real]:
+		return &LeftError{Why: mounted}
+	}
+	err = e.dir.Remove(e.name)
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+		return &LeftError{Why: "it is not empty"}
+	}
+	return cannotRemove(path, err)
+}
+
+const mounted = "a file system is mounted there"
+
+// tree removes path with all that is below it, but for names that keep, a
+// function of names directly in path, wants to keep (nil: nothing).
+func (r *remover) tree(path string, keep func(name string) bool) error {
+	e, err := r.open(path)
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	defer e.dir.Close()
+	left, err := r.all(e, keep)
+	if err != nil {
+		return cannotRemove(path, err)
+	}
+	if len(left) > 0 {
+		return &LeftError{Why: "a file system is mounted at " + strings.Join(left, ", ")}
+	}
+	return nil
+}
+
+// all removes one entry and returns the mount points that stopped it.
+func (r *remover) all(e entry, keep func(string) bool) (left []string, err error) {
+	info, err := e.dir.Lstat(e.name)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.mounts[e.real] {
+		return []string{e.real}, nil
+	}
+	if !info.IsDir() {
+		return nil, ignoreGone(e.dir.Remove(e.name))
+	}
+	kept, left, err := r.inside(e, keep)
+	if err != nil || kept || len(left) > 0 {
+		return left, err
+	}
+	return nil, ignoreGone(e.dir.Remove(e.name))
+}
+
+func (r *remover) inside(e entry, keep func(string) bool) (kept bool, left []string, err error) {
+	sub, err := e.dir.OpenRoot(e.name)
+	if err != nil {
+		return false, nil, err
+	}
+	defer sub.Close()
+	entries, err := fs.ReadDir(sub.FS(), ".")
+	if err != nil {
+		return false, nil, err
+	}
+	for _, child := range entries {
+		if keep != nil && keep(child.Name()) {
+			kept = true
+			continue
+		}
+		more, err := r.all(entry{dir: sub, name: child.Name(), real: filepath.Join(e.real, child.Name())}, nil)
+		if err != nil {
+			return kept, left, err
+		}
+		left = append(left, more...)
+	}
+	return kept, left, nil
+}
+
+func ignoreGone(err error) error {
+	if gone(err) {
+		return nil
+	}
+	return err
+}
+
+func cannotRemove(path string, err error) error {
+	if err == nil || gone(err) {
+		return nil
+	}
+	return fmt.Errorf("cannot remove %s: %s", path, cause(err))
+}
+
+// LeftError is no failure: a step of reset left something, and says why.
+type LeftError struct{ Why string }
+
+func (e *LeftError) Error() string { return "left: " + e.Why }

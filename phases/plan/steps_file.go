@@ -1,0 +1,255 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/kubecrank/kubecrank/durable"
+)
+
+// MakeDir makes a directory with its missing parents (mode 0755).
+type MakeDir struct {
+	Path string      `json:"path"`
+	Mode fs.FileMode `json:"mode"`
+	// Tree says that what will be in it is the components', so that reset
+	// removes it whole. If the directory is there already, only entries that
+	// start with one of Entries and come later are.
+	Tree    bool     `json:"tree,omitempty"`
+	Entries []string `json:"entries,omitempty"`
+}
+
+// Kind implements Step.
+func (MakeDir) Kind() string { return "MakeDir" }
+
+// Describe implements Step.
+func (s MakeDir) Describe() string { return fmt.Sprintf("make directory %s (%04o)", s.Path, s.Mode) }
+
+// Where is the path.
+func (s MakeDir) Where() string { return s.Path }
+
+// Compare implements Step.
+func (s MakeDir) Compare(h Host) Work {
+	switch seen := h.Look(s.Path); seen.Kind {
+	case Absent:
+		return s.make(missingDirs(h, s.Path))
+	case Directory:
+		return s.keep(h, seen)
+	case Unreadable:
+		return Work{State: Unknown, Detail: seen.Error}
+	default:
+		return Work{State: Conflict, Refused: NotOurs, Detail: fmt.Sprintf("it is a %s, not a directory", seen.Kind)}
+	}
+}
+
+func (s MakeDir) make(dirs []string) Work {
+	w := Work{State: New, Do: func(context.Context, *Node) (string, error) { return "", makeDirs(dirs, s.Mode) }}
+	for _, dir := range dirs {
+		made := Made{Kind: MadeDir, Path: dir, Mode: 0o755}
+		if dir == s.Path {
+			made.Mode = s.Mode
+			if s.Tree {
+				made.Kind = MadeTree
+			}
+		}
+		w.Makes = append(w.Makes, made)
+	}
+	return w
+}
+
+// keep records whose a directory is that is there.
+func (s MakeDir) keep(h Host, seen Seen) Work {
+	w := Work{State: Unchanged}
+	o, ours := h.Owned(s.Path)
+	switch {
+	case ours && o.Done:
+		return w
+	case ours && (!s.Tree || len(seen.Names) == 0): // we were killed after making it
+		w.Makes = []Made{o.Made}
+		return w
+	}
+	// A tree with something in it is not ours if the journal does not know that we had made it:
+	// nothing is put there before it does.
+	if _, known := h.History.Before[s.Path]; known {
+		return w
+	}
+	w.Makes = []Made{{Kind: MadeDir, Path: s.Path, Existed: true}}
+	for _, prefix := range s.Entries {
+		made := Made{Kind: MadeEntries, Path: filepath.Join(s.Path, prefix+"*")}
+		for _, name := range seen.Names {
+			if strings.HasPrefix(name, prefix) {
+				made.Except = append(made.Except, name)
+			}
+		}
+		w.Makes = append(w.Makes, made)
+	}
+	return w
+}
+
+// makeDirs makes directories, outermost first; the last gets mode. One that was made meanwhile is kept.
+func makeDirs(dirs []string, mode fs.FileMode) error {
+	for i, dir := range dirs {
+		err := os.Mkdir(dir, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue // by a phase that runs beside this one, whose intent is as good as ours
+		}
+		if err != nil {
+			return fmt.Errorf("cannot make %s: %s", dir, cause(err))
+		}
+		m := fs.FileMode(0o755)
+		if i == len(dirs)-1 {
+			m = mode
+		}
+		if err := os.Chmod(dir, m); err != nil {
+			return fmt.Errorf("cannot make %s: %s", dir, cause(err))
+		}
+		if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteFile writes a file whose bytes are known when the plan is made.
+type WriteFile struct {
+	Path   string      `json:"path"`
+	Mode   fs.FileMode `json:"mode"`
+	Data   []byte      `json:"-"`
+	Secret bool        `json:"secret,omitempty"` // never print Data
+}
+
+// Kind implements Step.
+func (WriteFile) Kind() string { return "WriteFile" }
+
+// Describe implements Step.
+func (s WriteFile) Describe() string {
+	return fmt.Sprintf("write %s (%04o, %d bytes)", s.Path, s.Mode, len(s.Data))
+}
+
+// Where is the path.
+func (s WriteFile) Where() string { return s.Path }
+
+// MarshalJSON writes the content as text, unless it is a secret.
+func (s WriteFile) MarshalJSON() ([]byte, error) {
+	type plain WriteFile
+	content := string(s.Data)
+	if s.Secret {
+		content = redacted
+	}
+	return json.Marshal(struct {
+		plain
+		Content string `json:"content"`
+	}{plain(s), content})
+}
+
+// redacted stands where a secret would.
+const redacted = "(redacted)"
+
+// Compare implements Step.
+func (s WriteFile) Compare(h Host) Work {
+	seen := h.Look(s.Path)
+	switch seen.Kind {
+	case Absent:
+		return s.write(New)
+	case Unreadable:
+		return Work{State: Unknown, Detail: seen.Error}
+	case Regular:
+	default:
+		return Work{State: Conflict, Refused: NotOurs, Detail: fmt.Sprintf("it is a %s, not a file", seen.Kind)}
+	}
+	o, ours := h.Owned(s.Path)
+	switch {
+	case bytes.Equal(seen.Data, s.Data) && ours && o.Done && seen.Mode != s.Mode:
+		w := s.write(Changed)
+		w.Detail = fmt.Sprintf("mode %04o, wanted %04o", seen.Mode, s.Mode)
+		return w
+	case bytes.Equal(seen.Data, s.Data):
+		return found(h, s.Path, seen)
+	}
+	w := Work{State: Conflict, Diff: s.diff(seen.Data)}
+	switch {
+	case !ours:
+		w.Refused, w.Detail = NotOurs, "it is there already, with other content, and kubecrank did not write it"
+	case !o.Wrote(seen.SHA256):
+		w.Refused, w.Detail = NotOurs, "it was changed by hand since kubecrank wrote it"
+	case h.History.SetUp:
+		w.Refused, w.Detail = OtherConfig, "it would change"
+	default:
+		changed := s.write(Changed)
+		changed.Diff = w.Diff
+		return changed
+	}
+	return w
+}
+
+func (s WriteFile) write(state State) Work {
+	return Work{State: state, Files: func(Host) ([]durable.File, error) {
+		return []durable.File{{Path: s.Path, Data: s.Data, Mode: s.Mode}}, nil
+	}}
+}
+
+func (s WriteFile) diff(old []byte) string {
+	if s.Secret {
+		return ""
+	}
+	return string(diff.Diff(s.Path+" (on this machine)", old, s.Path+" (planned)", s.Data))
+}
+
+// found is the Work of files that are there and good: ours, or somebody else's
+// that we use and that reset leaves.
+func found(h Host, path string, seen Seen) Work {
+	w := Work{State: Unchanged}
+	o, ours := h.Owned(path)
+	_, known := h.History.Before[path]
+	switch {
+	case ours && o.Wrote(seen.SHA256):
+		if !o.Done { // we were killed after writing it
+			w.Makes = []Made{o.Made}
+		}
+	case !known && !ours:
+		w.Makes = []Made{{Kind: MadeFile, Path: path, SHA256: seen.SHA256, Existed: true}}
+	}
+	return w
+}
+
+// modifiable says whether a file may be replaced: it is ours, as we wrote it,
+// and the node is not set up yet.
+func modifiable(h Host, path string, seen Seen) bool {
+	o, ours := h.Owned(path)
+	return ours && !h.History.SetUp && o.Wrote(seen.SHA256)
+}
+
+// Note is a line for people at the end of a run. It does nothing.
+type Note struct {
+	Text string `json:"text"`
+}
+
+// Kind implements Step.
+func (Note) Kind() string { return "Note" }
+
+// Describe implements Step.
+func (s Note) Describe() string { return s.Text }
+
+// Compare implements Step.
+func (Note) Compare(Host) Work { return Work{State: Runs} }
+
+func conflictOf(s Step, w Work) ConflictAt {
+	at := s.Describe()
+	if p, ok := s.(interface{ Where() string }); ok {
+		at = p.Where()
+	}
+	return ConflictAt{Path: at, Why: w.Detail, Diff: w.Diff, Hint: w.Hint, Refusal: w.Refused}
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}

@@ -1,0 +1,311 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/pki"
+)
+
+// Issuing is what certificates of one plan have in common; the time comes from the host.
+type Issuing struct {
+	PKI        string              `json:"pki"` // the certificates' directory
+	Algorithm  config.KeyAlgorithm `json:"algorithm"`
+	Validity   time.Duration       `json:"-"`
+	CAValidity time.Duration       `json:"-"`
+}
+
+func (i Issuing) params(now time.Time) pki.Params {
+	return pki.Params{Algorithm: i.Algorithm, Validity: i.Validity, CAValidity: i.CAValidity, Now: now}
+}
+
+func (i Issuing) path(name string) string { return filepath.Join(i.PKI, name) }
+
+// signer loads a CA, from the disk or from what this phase is about to write.
+func (i Issuing) signer(h Host, name string) (pki.Pair, error) {
+	crt, key := h.Look(i.path(name+".crt")), h.Look(i.path(name+".key"))
+	for _, seen := range []Seen{crt, key} {
+		if seen.Kind == Unreadable {
+			return pki.Pair{}, fmt.Errorf("cannot read the certificate authority %s: %s", i.path(name), seen.Error)
+		}
+	}
+	pair, err := pki.Load(crt.Data, key.Data)
+	return pair, pki.Locate(err, i.PKI)
+}
+
+// anew says whether the CA of this name is going to be made in this run, so
+// that what another one has signed cannot stay.
+func (i Issuing) anew(h Host, name string) bool {
+	w := IssueCertificate{Spec: pki.Spec{Name: name}, Issuing: i}.Compare(h)
+	return w.State == New || w.State == Changed
+}
+
+// IssueCertificate makes a CA, or a certificate that one signs, with its key.
+type IssueCertificate struct {
+	Spec pki.Spec `json:"spec"`
+	Issuing
+}
+
+// Kind implements Step.
+func (IssueCertificate) Kind() string { return "IssueCertificate" }
+
+// Describe implements Step.
+func (s IssueCertificate) Describe() string {
+	if s.Spec.IsCA() {
+		return fmt.Sprintf("make certificate authority %s (%s)", s.path(s.Spec.CertFile()), s.Algorithm)
+	}
+	return fmt.Sprintf("issue certificate %s for %s, signed by %s (%s)", s.path(s.Spec.CertFile()), s.Spec.CommonName, s.Spec.Signer, s.Algorithm)
+}
+
+// Where is the certificate's path.
+func (s IssueCertificate) Where() string { return s.path(s.Spec.CertFile()) }
+
+// Compare implements Step. What is there is used if it is valid. It is made
+// anew only if it is ours, untouched, and of a run that never ended.
+func (s IssueCertificate) Compare(h Host) Work {
+	p := pair{first: s.path(s.Spec.CertFile()), second: s.path(s.Spec.KeyFile())}
+	if w, ok := p.look(h); !ok {
+		return w
+	}
+	if p.absent() {
+		if !s.Spec.IsCA() && !s.anew(h, s.Spec.Signer) {
+			if ca, err := s.signer(h, s.Spec.Signer); err == nil && !ca.HasKey() {
+				return invalid(pki.ExternalCA(s.path(s.Spec.Signer+".crt"), p.first, p.second))
+			}
+		}
+		return s.issue(New, nil)
+	}
+	err := s.check(h, p)
+	if err == nil {
+		return p.found(h)
+	}
+	if p.modifiable(h) {
+		return s.issue(Changed, err)
+	}
+	return p.refuse(h, err)
+}
+
+func (s IssueCertificate) check(h Host, p pair) error {
+	if s.Spec.IsCA() {
+		if _, ours := h.Owned(p.second); ours && p.two.Kind == Absent && !h.History.SetUp {
+			return errors.New("its key was not written before the last run ended")
+		}
+		return pki.Locate(pki.Check(s.Spec, p.one.Data, p.two.Data, nil, h.Now), s.PKI)
+	}
+	if s.anew(h, s.Spec.Signer) {
+		return fmt.Errorf("cannot use %s: it is signed by a certificate authority that is not there (%s)", p.first, s.path(s.Spec.Signer+".crt"))
+	}
+	ca := h.Look(s.path(s.Spec.Signer + ".crt"))
+	return pki.Locate(pki.Check(s.Spec, p.one.Data, p.two.Data, ca.Data, h.Now), s.PKI)
+}
+
+func (s IssueCertificate) issue(state State, why error) Work {
+	w := Work{State: state, Files: func(h Host) ([]durable.File, error) {
+		made, err := s.newPair(h)
+		if err != nil {
+			return nil, err
+		}
+		return []durable.File{
+			{Path: s.path(s.Spec.CertFile()), Data: made.CertPEM, Mode: 0o644},
+			{Path: s.path(s.Spec.KeyFile()), Data: made.KeyPEM, Mode: 0o600},
+		}, nil
+	}}
+	if why != nil {
+		w.Detail = why.Error()
+	}
+	return w
+}
+
+func (s IssueCertificate) newPair(h Host) (pki.Pair, error) {
+	if s.Spec.IsCA() {
+		return pki.NewCA(s.Spec, s.params(h.Now))
+	}
+	ca, err := s.signer(h, s.Spec.Signer)
+	if err != nil {
+		return pki.Pair{}, err
+	}
+	return pki.Issue(s.Spec, ca, s.params(h.Now))
+}
+
+// MakeServiceAccountKey makes the key pair that signs and verifies service account tokens.
+type MakeServiceAccountKey struct{ Issuing }
+
+// Kind implements Step.
+func (MakeServiceAccountKey) Kind() string { return "MakeServiceAccountKey" }
+
+// Describe implements Step.
+func (s MakeServiceAccountKey) Describe() string {
+	return fmt.Sprintf("make service account key %s (%s)", s.Where(), s.Algorithm)
+}
+
+// Where is the private key's path.
+func (s MakeServiceAccountKey) Where() string { return s.path(pki.ServiceAccountKeyFile) }
+
+// Compare implements Step.
+func (s MakeServiceAccountKey) Compare(h Host) Work {
+	p := pair{first: s.Where(), second: s.path(pki.ServiceAccountPublicFile)}
+	if w, ok := p.look(h); !ok {
+		return w
+	}
+	if p.absent() {
+		return s.make(New, "")
+	}
+	err := pki.Locate(pki.CheckServiceAccountKey(p.one.Data, p.two.Data), s.PKI)
+	switch {
+	case err == nil:
+		return p.found(h)
+	case p.modifiable(h):
+		return s.make(Changed, err.Error())
+	default:
+		return p.refuse(h, err)
+	}
+}
+
+func (s MakeServiceAccountKey) make(state State, why string) Work {
+	return Work{State: state, Detail: why, Files: func(Host) ([]durable.File, error) {
+		key, pub, err := pki.NewServiceAccountKey(s.Algorithm)
+		if err != nil {
+			return nil, err
+		}
+		return []durable.File{
+			{Path: s.Where(), Data: key, Mode: 0o600},
+			{Path: s.path(pki.ServiceAccountPublicFile), Data: pub, Mode: 0o600},
+		}, nil
+	}}
+}
+
+// WriteKubeconfig makes a kubeconfig with a client certificate in it, signed by the cluster's CA.
+type WriteKubeconfig struct {
+	Spec pki.KubeconfigSpec `json:"spec"`
+	Dir  string             `json:"dir"`
+	Issuing
+}
+
+// clusterCA is the name of the CA that signs the users of kubeconfigs.
+const clusterCA = "ca"
+
+// Kind implements Step.
+func (WriteKubeconfig) Kind() string { return "WriteKubeconfig" }
+
+// Describe implements Step.
+func (s WriteKubeconfig) Describe() string {
+	return fmt.Sprintf("write kubeconfig %s for %s at %s", s.Where(), s.Spec.User, s.Spec.Server)
+}
+
+// Where is the path.
+func (s WriteKubeconfig) Where() string { return filepath.Join(s.Dir, s.Spec.Name) }
+
+// Compare implements Step.
+func (s WriteKubeconfig) Compare(h Host) Work {
+	seen := h.Look(s.Where())
+	switch seen.Kind {
+	case Absent:
+		return s.write(New, "")
+	case Unreadable:
+		return Work{State: Unknown, Detail: seen.Error}
+	case Regular:
+	default:
+		return Work{State: Conflict, Refused: NotOurs, Detail: fmt.Sprintf("it is a %s, not a file", seen.Kind)}
+	}
+	err := s.check(h, seen)
+	var reason *pki.Reason
+	warning := errors.As(err, &reason) && reason.Warning()
+	switch {
+	case err == nil:
+		return found(h, s.Where(), seen)
+	case modifiable(h, s.Where(), seen):
+		return s.write(Changed, err.Error())
+	case warning:
+		w := found(h, s.Where(), seen)
+		w.Detail = err.Error()
+		return w
+	default:
+		return invalid(err)
+	}
+}
+
+func (s WriteKubeconfig) check(h Host, seen Seen) error {
+	if s.anew(h, clusterCA) {
+		return fmt.Errorf("cannot use %s: it trusts a certificate authority that is not there (%s)", s.Where(), s.path(clusterCA+".crt"))
+	}
+	ca := h.Look(s.path(clusterCA + ".crt"))
+	return pki.Locate(pki.CheckKubeconfig(s.Spec, seen.Data, ca.Data, h.Now), s.Dir)
+}
+
+func (s WriteKubeconfig) write(state State, why string) Work {
+	return Work{State: state, Detail: why, Files: func(h Host) ([]durable.File, error) {
+		ca, err := s.signer(h, clusterCA)
+		if err != nil {
+			return nil, err
+		}
+		data, err := pki.NewKubeconfig(s.Spec, ca, s.params(h.Now))
+		if err != nil {
+			return nil, err
+		}
+		return []durable.File{{Path: s.Where(), Data: data, Mode: 0o600}}, nil
+	}}
+}
+
+// pair is two files that belong together.
+type pair struct {
+	first, second string // paths
+	one, two      Seen
+}
+
+// look looks at both. If it is not ok, the Work says why.
+func (p *pair) look(h Host) (w Work, ok bool) {
+	p.one, p.two = h.Look(p.first), h.Look(p.second)
+	for _, file := range []struct {
+		path string
+		Seen
+	}{{p.first, p.one}, {p.second, p.two}} {
+		switch file.Kind {
+		case Unreadable:
+			return Work{State: Unknown, Detail: file.Error}, false
+		case Absent, Regular:
+		default:
+			return Work{State: Conflict, Refused: NotOurs, Detail: fmt.Sprintf("%s is a %s, not a file", file.path, file.Kind)}, false
+		}
+	}
+	return Work{}, true
+}
+
+func (p *pair) absent() bool { return p.one.Kind == Absent && p.two.Kind == Absent }
+
+// modifiable says whether what is there of the pair is ours to replace.
+func (p *pair) modifiable(h Host) bool {
+	return (p.one.Kind == Absent || modifiable(h, p.first, p.one)) && (p.two.Kind == Absent || modifiable(h, p.second, p.two))
+}
+
+func (p *pair) found(h Host) Work {
+	w := found(h, p.first, p.one)
+	if p.two.Kind == Regular {
+		w.Makes = append(w.Makes, found(h, p.second, p.two).Makes...)
+	}
+	return w
+}
+
+// refuse tells a pair that was right when we wrote it from one that never was.
+func (p *pair) refuse(h Host, err error) Work {
+	w := invalid(err)
+	o, ours := h.Owned(p.first)
+	var reason *pki.Reason
+	if ours && o.Wrote(p.one.SHA256) && h.History.SetUp && errors.As(err, &reason) &&
+		(reason.Kind == pki.WrongName || reason.Kind == pki.WrongSubject) {
+		w.Refused = OtherConfig
+	}
+	return w
+}
+
+func invalid(err error) Work {
+	w := Work{State: Conflict, Refused: NotValid, Detail: err.Error()}
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		w.Hint = h.Hint()
+	}
+	return w
+}

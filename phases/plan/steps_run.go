@@ -1,0 +1,157 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kubecrank/kubecrank/phases/cluster"
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// StageComponents makes the embedded components executables on disk.
+type StageComponents struct {
+	Dir    string `json:"dir"` // of all stages
+	Digest string `json:"digest"`
+}
+
+// Kind implements Step.
+func (StageComponents) Kind() string { return "StageComponents" }
+
+// Describe implements Step.
+func (s StageComponents) Describe() string {
+	return fmt.Sprintf("stage the components in %s", s.Where())
+}
+
+// Where is the directory that is named after the digest.
+func (s StageComponents) Where() string { return filepath.Join(s.Dir, s.Digest) }
+
+// Compare implements Step. Whether a stage that is there is whole, only Stage itself finds out.
+func (s StageComponents) Compare(h Host) Work {
+	w := Work{State: New, Do: func(ctx context.Context, n *Node) (string, error) {
+		return "", n.Components.Stage(ctx, s.Where())
+	}}
+	switch seen := h.Look(s.Where()); seen.Kind {
+	case Absent:
+	case Directory:
+		w.State, w.Detail = Unchanged, "verified when it is applied"
+	case Unreadable:
+		return Work{State: Unknown, Detail: seen.Error}
+	default:
+		return Work{State: Conflict, Refused: NotOurs, Detail: fmt.Sprintf("it is a %s, not a directory", seen.Kind)}
+	}
+	return w
+}
+
+// StartSupervisor leaves a supervisor running in the background.
+type StartSupervisor struct {
+	Socket    string `json:"socket"`
+	Manifests string `json:"manifests"`
+}
+
+// Kind implements Step.
+func (StartSupervisor) Kind() string { return "StartSupervisor" }
+
+// Describe implements Step.
+func (s StartSupervisor) Describe() string {
+	return fmt.Sprintf("start the supervisor of the static pods in %s", s.Manifests)
+}
+
+// Compare implements Step.
+func (s StartSupervisor) Compare(h Host) Work {
+	w := Work{State: New, Do: func(ctx context.Context, n *Node) (string, error) {
+		pid, err := n.Supervisor.Start(ctx)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("PID %d", pid), nil
+	}}
+	if h.SupervisorRuns() {
+		w.State, w.Detail = Unchanged, "it runs"
+	}
+	// It is ours to stop even if somebody started it by hand: it runs our pods now.
+	if o, ours := h.Owned(s.Socket); !ours || !o.Done {
+		w.Makes = []Made{{Kind: MadeProc, Path: s.Socket}}
+	}
+	return w
+}
+
+// StopSupervisor stops all pods in reverse start order, then the supervisor.
+type StopSupervisor struct {
+	Socket string `json:"socket"`
+}
+
+// Kind implements Step.
+func (StopSupervisor) Kind() string { return "StopSupervisor" }
+
+// Describe implements Step.
+func (StopSupervisor) Describe() string {
+	return "stop all pods in reverse start order, then the supervisor"
+}
+
+// Compare implements Step. A supervisor that does not answer may have left its
+// pods running, so there is something to do as long as the journal says that one was started.
+func (s StopSupervisor) Compare(h Host) Work {
+	o, ours := h.Owned(s.Socket)
+	if !ours {
+		return Work{State: Unchanged, Detail: "none was started"}
+	}
+	return Work{State: New, Unmakes: []Made{o.Made}, Do: func(ctx context.Context, n *Node) (string, error) {
+		return "", n.Supervisor.Stop(ctx, func(e runtime.Event) { n.Tell(e.Pod + ": " + e.Message) })
+	}}
+}
+
+// ApplyObject creates or updates an object through the API.
+type ApplyObject struct {
+	Object     cluster.Object `json:"object"`
+	Kubeconfig string         `json:"kubeconfig"` // path
+	Timeout    time.Duration  `json:"-"`
+}
+
+// Kind implements Step.
+func (ApplyObject) Kind() string { return "ApplyObject" }
+
+// Describe implements Step.
+func (s ApplyObject) Describe() string { return "apply " + s.Object.String() }
+
+// applyRetry is how long to wait before an object is sent again: an API server
+// that just became ready may still lack what it makes for itself.
+const applyRetry = 50 * time.Millisecond
+
+// Compare implements Step. The API server finds out whether there is anything to change.
+func (s ApplyObject) Compare(Host) Work {
+	return Work{State: Runs, Do: func(ctx context.Context, n *Node) (string, error) {
+		seen := Look(s.Kubeconfig, n.Root == "")
+		if seen.Kind != Regular {
+			return "", fmt.Errorf("cannot read %s: %s", s.Kubeconfig, strings.TrimSuffix(string(seen.Kind)+": "+seen.Error, ": "))
+		}
+		limit, cancel := context.WithTimeout(ctx, s.Timeout)
+		defer cancel()
+		for {
+			err := n.API.Apply(limit, seen.Data, s.Object)
+			if err == nil {
+				return "", nil
+			}
+			select {
+			case <-limit.Done():
+				return "", errors.Join(ctx.Err(), err)
+			case <-time.After(applyRetry):
+			}
+		}
+	}}
+}
+
+// ClusterAPI is the API of a real cluster.
+type ClusterAPI struct{}
+
+// Apply implements API.
+func (ClusterAPI) Apply(ctx context.Context, kubeconfig []byte, obj cluster.Object) error {
+	c, err := cluster.Connect(kubeconfig)
+	if err != nil {
+		return err
+	}
+	return c.Apply(ctx, obj)
+}

@@ -1,0 +1,96 @@
+package phases
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// resetPhases is what reset does, one after the other.
+func resetPhases() []phase {
+	return []phase{
+		{"preflight", "check that this user may reset the node", nil, resetPreflight},
+		{"stop", "stop the pods in reverse start order, then the supervisor", []string{"preflight"}, stop},
+		{"remove", "remove what the journal says was made, last made first", []string{"stop"}, remove},
+		{"state", "remove kubecrank's own files and the journal", []string{"remove"}, removeState},
+	}
+}
+
+// ResetPhases names the phases of reset, in order.
+func ResetPhases() []PhaseInfo { return infos(resetPhases()) }
+
+// Reset plans the undoing of all that the journal of this root knows, whatever
+// the configuration was. Without a journal the plan is a note that there is
+// nothing to reset. Errors are as Init's.
+func Reset(cfg config.Config, f facts.Facts) (plan.Plan, error) {
+	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f}
+	if f.JournalError != nil {
+		return plan.Plan{}, f.JournalError
+	}
+	list := resetPhases()
+	if f.History.Records == 0 {
+		list = []phase{{"summary", "there is nothing to do", nil, nothingToReset}}
+	}
+	p, err := build(plan.VerbReset, list, s)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if failed := plan.Preflight(p.Checks()); failed != nil {
+		return p, failed
+	}
+	return p, nil
+}
+
+func nothingToReset(s *State) ([]plan.Step, error) {
+	return []plan.Step{plan.Note{Text: fmt.Sprintf("There is nothing to reset: there is no journal %s.", s.Paths.Journal)}}, nil
+}
+
+func resetPreflight(s *State) ([]plan.Step, error) {
+	return steps(privileged(s)), nil
+}
+
+func stop(s *State) ([]plan.Step, error) {
+	if _, started := s.Facts.History.Owned[s.Paths.Socket]; !started {
+		return nil, nil
+	}
+	return []plan.Step{plan.StopSupervisor{Socket: s.Paths.Socket}}, nil
+}
+
+// remove leaves out kubecrank's own directories with their parents: they go last.
+func remove(s *State) ([]plan.Step, error) {
+	h := s.Facts.History
+	var out []plan.Step
+	for _, path := range slices.Backward(h.Paths()) {
+		o := h.Owned[path]
+		if o.Kind == plan.MadeProc || s.isOwn(path) {
+			continue
+		}
+		out = append(out, plan.RemovePath{Path: path, As: o.Kind})
+	}
+	for _, path := range slices.Sorted(maps.Keys(h.Before)) {
+		if !s.isOwn(path) {
+			out = append(out, plan.Keep{Path: path})
+		}
+	}
+	return out, nil
+}
+
+// isOwn is true in the directories of the journal and the lock, and above them.
+func (s *State) isOwn(path string) bool {
+	for _, own := range []string{s.Paths.State, s.Paths.Run} {
+		if path == own || strings.HasPrefix(path, own+"/") || strings.HasPrefix(own, filepath.Clean(path)+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func removeState(s *State) ([]plan.Step, error) {
+	return []plan.Step{plan.RemoveState{State: s.Paths.State, Run: s.Paths.Run}}, nil
+}
