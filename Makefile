@@ -118,7 +118,7 @@ bench: build ## start-up against the floor, dry-run, reset, idle cost, restart l
 lint: $(LINT) ## golangci-lint, pinned in tools/go.mod
 	$(LINT) run ./...
 
-# golangci-lint is built from source once per version: that takes two minutes and needs no download but Go modules.
+# golangci-lint is built from source once per version: that takes two to four minutes and needs no download but Go modules.
 $(LINT): tools/go.mod tools/go.sum
 	@mkdir -p .tools
 	cd tools && CGO_ENABLED=0 nice $(GO) build -trimpath -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

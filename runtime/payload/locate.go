@@ -35,7 +35,8 @@ func (e *MissingError) Error() string {
 // Hint names the remedy.
 func (e *MissingError) Hint() string {
 	if e.Dir == "" {
-		return "this is the lean build of kubecrank, without components: give --components-dir a directory that has them, or use the full build"
+		return "this is the lean build of kubecrank, without components: " +
+			"give --components-dir a directory that has them, or use the full build"
 	}
 	return "--components-dir wants one executable file or symlink for each program: " + strings.Join(Names(), ", ")
 }

@@ -82,7 +82,6 @@ func (x *index) compress(file []byte) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer zip.Close()
 	var next atomic.Int64
 	var group errgroup.Group
 	for range workers {

@@ -1,0 +1,213 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// snapshot is what init may change and reset must restore: files, processes
+// and listening sockets, one line each.
+func (n *node) snapshot() []string {
+	n.t.Helper()
+	lines := tree(n.t, n.base)
+	for _, dir := range hostPaths() {
+		if n.root != "" { // below a root nothing else is touched
+			lines = append(lines, names(dir)...)
+		}
+	}
+	for _, p := range n.processes() {
+		lines = append(lines, "process "+p.String())
+	}
+	return append(lines, n.listeners()...)
+}
+
+// hostPaths are the default paths: a run below a root leaves them alone.
+func hostPaths() []string {
+	return []string{"/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubecrank", "/run/kubecrank", "/var/log/pods",
+		"/var/log/containers", "/etc/systemd/system", "/etc/cni", "/var/lib/kubelet"}
+}
+
+// names lists what is in a directory, without looking into it.
+func names(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return []string{dir + " is not there"}
+	}
+	lines := make([]string, 0, len(entries))
+	for _, e := range entries {
+		lines = append(lines, filepath.Join(dir, e.Name()))
+	}
+	return lines
+}
+
+// tree lists path, mode, owner and checksum of everything below dir.
+func tree(t interface {
+	Helper()
+	Fatal(...any)
+}, dir string) []string {
+	t.Helper()
+	var lines []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("%s %s", path, info.Mode())
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			line += fmt.Sprintf(" %d:%d", st.Uid, st.Gid)
+		}
+		switch {
+		case info.Mode().IsRegular():
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			line += fmt.Sprintf(" %x", sha256.Sum256(data))
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			line += " -> " + to
+		}
+		lines = append(lines, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// difference says what is in one snapshot only, "" when they are the same.
+func difference(before, after []string) string {
+	var b strings.Builder
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			fmt.Fprintln(&b, "gone:", line)
+		}
+	}
+	for _, line := range after {
+		if !slices.Contains(before, line) {
+			fmt.Fprintln(&b, "new: ", line)
+		}
+	}
+	return b.String()
+}
+
+// process is a process that has to do with the node.
+type process struct {
+	pid  int
+	args string
+}
+
+func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, p.args) }
+
+// processes are those that run a program from below the root, or name the root
+// among their arguments, or have a file open there: whatever a component may
+// have started is one of them. For the default paths the root is /var/lib/kubecrank.
+func (n *node) processes() []process {
+	n.t.Helper()
+	root := n.root
+	if root == "" {
+		root = "/var/lib/kubecrank"
+	}
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var found []process
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // gone meanwhile: empty
+		args := strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))
+		if strings.Contains(args, root) || opens(dir, root) {
+			if state(dir) != "Z" { // a zombie is its parent's business, and ours is PID 1's
+				found = append(found, process{pid, args})
+			}
+		}
+	}
+	return found
+}
+
+// opens reports whether a process runs or has open anything below root.
+func opens(proc, root string) bool {
+	links, _ := filepath.Glob(filepath.Join(proc, "fd/*")) // the pattern is well-formed
+	links = append(links, filepath.Join(proc, "exe"), filepath.Join(proc, "cwd"))
+	return slices.ContainsFunc(links, func(link string) bool {
+		to, err := os.Readlink(link)
+		return err == nil && strings.HasPrefix(to, root+"/")
+	})
+}
+
+// state is the letter after the program's name in /proc/PID/stat, "" when it is gone.
+func state(proc string) string {
+	stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	letter, _, _ := strings.Cut(rest, " ")
+	return letter
+}
+
+// running reports whether a process runs: it is there and no zombie.
+func running(pid int) bool {
+	s := state(fmt.Sprintf("/proc/%d", pid))
+	return s != "" && s != "Z"
+}
+
+// listeners are the node's TCP ports that somebody listens on, and unix sockets below its root.
+func (n *node) listeners() []string {
+	n.t.Helper()
+	var lines []string
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		for _, f := range table(file) {
+			const listen = "0A"
+			if len(f) < 4 || f[3] != listen {
+				continue
+			}
+			_, hex, _ := strings.Cut(f[1], ":")
+			port, err := strconv.ParseInt(hex, 16, 32)
+			if err != nil {
+				n.t.Fatal(err)
+			}
+			for name, p := range n.ports() {
+				if int(port) == p {
+					lines = append(lines, fmt.Sprintf("listens %s %d", name, port))
+				}
+			}
+		}
+	}
+	for _, f := range table("/proc/net/unix") {
+		if path := f[len(f)-1]; n.root != "" && strings.HasPrefix(path, n.root) {
+			lines = append(lines, "listens "+path)
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// table is a file of /proc/net without its heading, as fields.
+func table(file string) [][]string {
+	data, _ := os.ReadFile(file) // no IPv6: no table
+	var rows [][]string
+	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		if fields := strings.Fields(line); i > 0 && len(fields) > 0 {
+			rows = append(rows, fields)
+		}
+	}
+	return rows
+}
