@@ -40,66 +40,66 @@ func etcdArgs(cfg config.Config) []config.Arg {
 		listen += "," + client
 	}
 	args := []config.Arg{
-		{Name: "name", Value: cfg.Node.Name},
-		{Name: "listen-client-urls", Value: listen},
-		{Name: "advertise-client-urls", Value: client},
-		{Name: "listen-peer-urls", Value: peer},
-		{Name: "initial-advertise-peer-urls", Value: peer},
-		{Name: "initial-cluster", Value: cfg.Node.Name + "=" + peer},
-		{Name: "data-dir", Value: cfg.Etcd.DataDir},
-		{Name: "cert-file", Value: path.Join(pki, "server.crt")},
-		{Name: "key-file", Value: path.Join(pki, "server.key")},
-		{Name: "trusted-ca-file", Value: path.Join(pki, "ca.crt")},
-		{Name: "client-cert-auth", Value: "true"},
-		{Name: "peer-cert-file", Value: path.Join(pki, "peer.crt")},
-		{Name: "peer-key-file", Value: path.Join(pki, "peer.key")},
-		{Name: "peer-trusted-ca-file", Value: path.Join(pki, "ca.crt")},
-		{Name: "peer-client-cert-auth", Value: "true"},
-		{Name: "snapshot-count", Value: "10000"},
-		{Name: "listen-metrics-urls", Value: url("http", cfg.Loopback().String(), ports.EtcdMetrics)},
+		arg("name", cfg.Node.Name),
+		arg("listen-client-urls", listen),
+		arg("advertise-client-urls", client),
+		arg("listen-peer-urls", peer),
+		arg("initial-advertise-peer-urls", peer),
+		arg("initial-cluster", cfg.Node.Name+"="+peer),
+		arg("data-dir", cfg.Etcd.DataDir),
+		arg("cert-file", path.Join(pki, "server.crt")),
+		arg("key-file", path.Join(pki, "server.key")),
+		arg("trusted-ca-file", path.Join(pki, "ca.crt")),
+		arg("client-cert-auth", "true"),
+		arg("peer-cert-file", path.Join(pki, "peer.crt")),
+		arg("peer-key-file", path.Join(pki, "peer.key")),
+		arg("peer-trusted-ca-file", path.Join(pki, "ca.crt")),
+		arg("peer-client-cert-auth", "true"),
+		arg("snapshot-count", "10000"),
+		arg("listen-metrics-urls", url("http", cfg.Loopback().String(), ports.EtcdMetrics)),
 	}
 	if cfg.EtcdHasExperimentalFlags() {
-		return append(args, config.Arg{Name: "experimental-initial-corrupt-check", Value: "true"},
-			config.Arg{Name: "experimental-watch-progress-notify-interval", Value: "5s"})
+		return append(args, arg("experimental-initial-corrupt-check", "true"),
+			arg("experimental-watch-progress-notify-interval", "5s"))
 	}
-	return append(args, config.Arg{Name: "feature-gates", Value: "InitialCorruptCheck=true"},
-		config.Arg{Name: "watch-progress-notify-interval", Value: "5s"})
+	return append(args, arg("feature-gates", "InitialCorruptCheck=true"),
+		arg("watch-progress-notify-interval", "5s"))
 }
 
 func apiServerArgs(cfg config.Config) []config.Arg {
 	pki := func(name string) string { return path.Join(cfg.CertificatesDir, name) }
 	args := []config.Arg{
-		{Name: "advertise-address", Value: cfg.Node.AdvertiseAddress.String()},
-		{Name: "allow-privileged", Value: "true"},
-		{Name: "client-ca-file", Value: pki("ca.crt")},
-		{Name: "enable-admission-plugins", Value: "NodeRestriction"},
-		{Name: "enable-bootstrap-token-auth", Value: "true"},
-		{Name: "kubelet-client-certificate", Value: pki("apiserver-kubelet-client.crt")},
-		{Name: "kubelet-client-key", Value: pki("apiserver-kubelet-client.key")},
-		{Name: "kubelet-preferred-address-types", Value: "InternalIP,ExternalIP,Hostname"},
-		{Name: "proxy-client-cert-file", Value: pki("front-proxy-client.crt")},
-		{Name: "proxy-client-key-file", Value: pki("front-proxy-client.key")},
-		{Name: "requestheader-allowed-names", Value: "front-proxy-client"},
-		{Name: "requestheader-client-ca-file", Value: pki("front-proxy-ca.crt")},
-		{Name: "requestheader-extra-headers-prefix", Value: "X-Remote-Extra-"},
-		{Name: "requestheader-group-headers", Value: "X-Remote-Group"},
-		{Name: "requestheader-username-headers", Value: "X-Remote-User"},
-		{Name: "secure-port", Value: strconv.Itoa(cfg.Ports().APIServer)},
-		{Name: "service-account-issuer", Value: "https://kubernetes.default.svc." + cfg.Networking.DNSDomain},
-		{Name: "service-account-key-file", Value: pki("sa.pub")},
-		{Name: "service-account-signing-key-file", Value: pki("sa.key")},
-		{Name: "service-cluster-ip-range", Value: config.JoinSubnets(cfg.Networking.ServiceSubnets)},
-		{Name: "tls-cert-file", Value: pki("apiserver.crt")},
-		{Name: "tls-private-key-file", Value: pki("apiserver.key")},
+		arg("advertise-address", cfg.Node.AdvertiseAddress.String()),
+		arg("allow-privileged", "true"),
+		arg("client-ca-file", pki("ca.crt")),
+		arg("enable-admission-plugins", "NodeRestriction"),
+		arg("enable-bootstrap-token-auth", "true"),
+		arg("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+		arg("kubelet-client-key", pki("apiserver-kubelet-client.key")),
+		arg("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname"),
+		arg("proxy-client-cert-file", pki("front-proxy-client.crt")),
+		arg("proxy-client-key-file", pki("front-proxy-client.key")),
+		arg("requestheader-allowed-names", "front-proxy-client"),
+		arg("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+		arg("requestheader-extra-headers-prefix", "X-Remote-Extra-"),
+		arg("requestheader-group-headers", "X-Remote-Group"),
+		arg("requestheader-username-headers", "X-Remote-User"),
+		arg("secure-port", strconv.Itoa(cfg.Ports().APIServer)),
+		arg("service-account-issuer", "https://kubernetes.default.svc."+cfg.Networking.DNSDomain),
+		arg("service-account-key-file", pki("sa.pub")),
+		arg("service-account-signing-key-file", pki("sa.key")),
+		arg("service-cluster-ip-range", config.JoinSubnets(cfg.Networking.ServiceSubnets)),
+		arg("tls-cert-file", pki("apiserver.crt")),
+		arg("tls-private-key-file", pki("apiserver.key")),
 	}
 	// The two exclude each other.
 	if _, ok := config.ArgValue(cfg.APIServer.ExtraArgs, "authorization-config"); !ok {
-		args = append(args, config.Arg{Name: "authorization-mode", Value: "Node,RBAC"})
+		args = append(args, arg("authorization-mode", "Node,RBAC"))
 	}
 	// kube-apiserver writes its address into the endpoints of the Service "kubernetes", whose validation
 	// refuses a loopback address every ten seconds (ValidateEndpointIP in pkg/apis/core/validation).
 	if cfg.Node.AdvertiseAddress.IsLoopback() {
-		args = append(args, config.Arg{Name: "endpoint-reconciler-type", Value: "none"})
+		args = append(args, arg("endpoint-reconciler-type", "none"))
 	}
 	return append(args, etcdClientArgs(cfg)...)
 }
@@ -113,18 +113,18 @@ func etcdClientArgs(cfg config.Config) []config.Arg {
 			servers = own
 		}
 		return []config.Arg{
-			{Name: "etcd-servers", Value: servers},
-			{Name: "etcd-cafile", Value: path.Join(cfg.CertificatesDir, "etcd/ca.crt")},
-			{Name: "etcd-certfile", Value: path.Join(cfg.CertificatesDir, "apiserver-etcd-client.crt")},
-			{Name: "etcd-keyfile", Value: path.Join(cfg.CertificatesDir, "apiserver-etcd-client.key")},
+			arg("etcd-servers", servers),
+			arg("etcd-cafile", path.Join(cfg.CertificatesDir, "etcd/ca.crt")),
+			arg("etcd-certfile", path.Join(cfg.CertificatesDir, "apiserver-etcd-client.crt")),
+			arg("etcd-keyfile", path.Join(cfg.CertificatesDir, "apiserver-etcd-client.key")),
 		}
 	}
-	args := []config.Arg{{Name: "etcd-servers", Value: strings.Join(external.Endpoints, ",")}}
+	args := []config.Arg{arg("etcd-servers", strings.Join(external.Endpoints, ","))}
 	if external.CAFile != "" {
-		args = append(args, config.Arg{Name: "etcd-cafile", Value: external.CAFile})
+		args = append(args, arg("etcd-cafile", external.CAFile))
 	}
 	if external.CertFile != "" && external.KeyFile != "" {
-		args = append(args, config.Arg{Name: "etcd-certfile", Value: external.CertFile}, config.Arg{Name: "etcd-keyfile", Value: external.KeyFile})
+		args = append(args, arg("etcd-certfile", external.CertFile), arg("etcd-keyfile", external.KeyFile))
 	}
 	return args
 }
@@ -136,29 +136,29 @@ func controllerManagerArgs(cfg config.Config, host Host) []config.Arg {
 		signingCert, signingKey = "", ""
 	}
 	args := append(clientArgs(cfg, "controller-manager"),
-		config.Arg{Name: "client-ca-file", Value: pki("ca.crt")},
-		config.Arg{Name: "cluster-signing-cert-file", Value: signingCert},
-		config.Arg{Name: "cluster-signing-key-file", Value: signingKey},
-		config.Arg{Name: "controllers", Value: "*,bootstrapsigner,tokencleaner"},
-		config.Arg{Name: "requestheader-client-ca-file", Value: pki("front-proxy-ca.crt")},
-		config.Arg{Name: "root-ca-file", Value: pki("ca.crt")},
-		config.Arg{Name: "service-account-private-key-file", Value: pki("sa.key")},
-		config.Arg{Name: "use-service-account-credentials", Value: "true"},
+		arg("client-ca-file", pki("ca.crt")),
+		arg("cluster-signing-cert-file", signingCert),
+		arg("cluster-signing-key-file", signingKey),
+		arg("controllers", "*,bootstrapsigner,tokencleaner"),
+		arg("requestheader-client-ca-file", pki("front-proxy-ca.crt")),
+		arg("root-ca-file", pki("ca.crt")),
+		arg("service-account-private-key-file", pki("sa.key")),
+		arg("use-service-account-credentials", "true"),
 	)
 	if cfg.ClusterName != "" {
-		args = append(args, config.Arg{Name: "cluster-name", Value: cfg.ClusterName})
+		args = append(args, arg("cluster-name", cfg.ClusterName))
 	}
 	if len(cfg.Networking.PodSubnets) > 0 {
 		args = append(args,
-			config.Arg{Name: "allocate-node-cidrs", Value: "true"},
-			config.Arg{Name: "cluster-cidr", Value: config.JoinSubnets(cfg.Networking.PodSubnets)},
-			config.Arg{Name: "service-cluster-ip-range", Value: config.JoinSubnets(cfg.Networking.ServiceSubnets)})
+			arg("allocate-node-cidrs", "true"),
+			arg("cluster-cidr", config.JoinSubnets(cfg.Networking.PodSubnets)),
+			arg("service-cluster-ip-range", config.JoinSubnets(cfg.Networking.ServiceSubnets)))
 	}
 	if cfg.PortOffset != 0 {
-		args = append(args, config.Arg{Name: "secure-port", Value: strconv.Itoa(cfg.Ports().ControllerManager)})
+		args = append(args, arg("secure-port", strconv.Itoa(cfg.Ports().ControllerManager)))
 	}
 	if ownFlexVolumes(cfg) {
-		args = append(args, config.Arg{Name: flexVolumeFlag, Value: cfg.Paths().FlexVolumes})
+		args = append(args, arg(flexVolumeFlag, cfg.Paths().FlexVolumes))
 	}
 	return args
 }
@@ -166,7 +166,7 @@ func controllerManagerArgs(cfg config.Config, host Host) []config.Arg {
 func schedulerArgs(cfg config.Config) []config.Arg {
 	args := clientArgs(cfg, "scheduler")
 	if cfg.PortOffset != 0 {
-		args = append(args, config.Arg{Name: "secure-port", Value: strconv.Itoa(cfg.Ports().Scheduler)})
+		args = append(args, arg("secure-port", strconv.Itoa(cfg.Ports().Scheduler)))
 	}
 	return args
 }
@@ -175,13 +175,15 @@ func schedulerArgs(cfg config.Config) []config.Arg {
 func clientArgs(cfg config.Config, name string) []config.Arg {
 	kubeconfig := cfg.Paths().Kubeconfig(name)
 	return []config.Arg{
-		{Name: "authentication-kubeconfig", Value: kubeconfig},
-		{Name: "authorization-kubeconfig", Value: kubeconfig},
-		{Name: "bind-address", Value: "127.0.0.1"},
-		{Name: "kubeconfig", Value: kubeconfig},
-		{Name: "leader-elect", Value: "true"},
+		arg("authentication-kubeconfig", kubeconfig),
+		arg("authorization-kubeconfig", kubeconfig),
+		arg("bind-address", "127.0.0.1"),
+		arg("kubeconfig", kubeconfig),
+		arg("leader-elect", "true"),
 	}
 }
+
+func arg(name, value string) config.Arg { return config.Arg{Name: name, Value: value} }
 
 func url(scheme, host string, port int) string {
 	return scheme + "://" + config.JoinHostPort(host, port)

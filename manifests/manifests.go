@@ -7,7 +7,7 @@
 // the same input gives the same bytes.
 //
 // Deliberately different from kubeadm's, all for a reason given where it is done:
-// the annotations below; with a port offset, the ports; with a root, the paths
+// the annotations of package runtime; with a port offset, the ports; with a root, the paths
 // and no CA directories of the host; a volume for each directory of external etcd
 // certificates that is not mounted yet, where kubeadm compares prefixes of names;
 // --flex-volume-plugin-dir when the controller manager has the host's file
@@ -40,7 +40,8 @@ type Host struct {
 // OptionalCADirs are the directories into which files of /etc/ssl/certs may
 // link: kubeadm mounts those that exist (phases/controlplane/volumes.go).
 func OptionalCADirs() []string {
-	return []string{"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"}
+	return []string{"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates", "/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates"}
 }
 
 // Users are the unprivileged users that kubeadm makes for RootlessControlPlane
@@ -60,13 +61,6 @@ type File struct {
 	Pod  *corev1.Pod // Data, strictly decoded
 }
 
-// The annotations of ours, with the supervisor's meaning: see package runtime, which these names belong to.
-const (
-	StartAfterAnnotation = "kubecrank.dev/start-after"
-	StopBeforeAnnotation = "kubecrank.dev/stop-before"
-	EagerProbeAnnotation = "kubecrank.dev/eager-probe-period"
-)
-
 // Render returns the manifests of the control plane, in start order: etcd
 // (unless external), kube-apiserver, kube-controller-manager, kube-scheduler.
 // cfg is completed and valid.
@@ -76,9 +70,13 @@ func Render(cfg config.Config, host Host) ([]File, error) {
 		pods = append(pods, etcdPod(cfg, host))
 	}
 	pods = append(pods, apiServerPod(cfg, host), controllerManagerPod(cfg, host), schedulerPod(cfg, host))
+	set, err := parseTemplates()
+	if err != nil {
+		return nil, err
+	}
 	files := make([]File, 0, len(pods))
 	for _, p := range pods {
-		f, err := p.render()
+		f, err := p.render(set)
 		if err != nil {
 			return nil, err
 		}

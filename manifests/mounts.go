@@ -32,7 +32,8 @@ func apiServerMounts(cfg config.Config, host Host) []config.HostPathMount {
 }
 
 func controllerManagerMounts(cfg config.Config, host Host) []config.HostPathMount {
-	mounts := append(certificateMounts(cfg, host), samePath("kubeconfig", cfg.Paths().Kubeconfig("controller-manager"), true, fileOrCreate))
+	mounts := append(certificateMounts(cfg, host), samePath("kubeconfig", cfg.Paths().Kubeconfig("controller-manager"), true,
+		fileOrCreate))
 	if cfg.Minor() < 36 { // kubeadm 1.36 has dropped it
 		dir, ok := config.ArgValue(cfg.ControllerManager.ExtraArgs, flexVolumeFlag)
 		if !ok {

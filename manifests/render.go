@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"text/template"
 	"unicode"
 	"unicode/utf8"
@@ -48,11 +47,7 @@ type user struct {
 
 // render makes the manifest and decodes it again, strictly: what the template
 // got wrong is an error here and not a pod that never starts.
-func (p pod) render() (File, error) {
-	set, err := templateSet()
-	if err != nil {
-		return File{}, err
-	}
+func (p pod) render(set *template.Template) (File, error) {
 	var out bytes.Buffer
 	if err := set.ExecuteTemplate(&out, p.Name+".yaml.tmpl", p); err != nil {
 		return File{}, fmt.Errorf("cannot render the manifest of %s: %w", p.Name, err)
@@ -78,10 +73,9 @@ func decode(data []byte) (*corev1.Pod, error) {
 	return decoded, nil
 }
 
-// templateSet parses the templates on first use.
-var templateSet = sync.OnceValues(func() (*template.Template, error) {
+func parseTemplates() (*template.Template, error) {
 	return template.New("").Option("missingkey=error").Funcs(templateFuncs()).ParseFS(templates.FS, "*.tmpl")
-})
+}
 
 func templateFuncs() template.FuncMap {
 	return template.FuncMap{"quote": quote, "number": number, "nested": nested}
@@ -97,8 +91,8 @@ func quote(s string) (string, error) {
 		return s, nil
 	}
 	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		marshalled, err := yaml.Marshal(s)
-		if line := strings.TrimSuffix(string(marshalled), "\n"); err == nil && !strings.Contains(line, "\n") {
+		encoded, err := yaml.Marshal(s)
+		if line := strings.TrimSuffix(string(encoded), "\n"); err == nil && !strings.Contains(line, "\n") {
 			return line, nil
 		}
 	}
@@ -121,11 +115,11 @@ func number(n any) (string, error) {
 
 // nested writes v as YAML lines, each behind that many spaces.
 func nested(indent int, v any) (string, error) {
-	marshalled, err := yaml.Marshal(v)
+	encoded, err := yaml.Marshal(v)
 	if err != nil {
 		return "", err
 	}
 	margin := strings.Repeat(" ", indent)
-	lines := strings.TrimSuffix(string(marshalled), "\n")
+	lines := strings.TrimSuffix(string(encoded), "\n")
 	return margin + strings.ReplaceAll(lines, "\n", "\n"+margin), nil
 }

@@ -18,7 +18,6 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
-	"github.com/kubecrank/kubecrank/templates"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -80,12 +79,15 @@ func cases() map[string]testCase {
 			c.ImageRepository = "registry.example.com:5000/k8s"
 			c.Etcd.ImageRepository, c.Etcd.ImageTag = "quay.io/coreos", "v3.6.9"
 		}),
-		"extra":       {extra, Host{ProxyEnv: []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "NO_PROXY", Value: "10.0.0.0/8,*.svc"}}}},
-		"ca-dirs":     {func(*config.Config) {}, Host{CADirs: []string{"/usr/share/ca-certificates", "/etc/pki/ca-trust", "/etc/ssl/certs", "/other"}}},
+		"extra": {extra, Host{ProxyEnv: []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "NO_PROXY",
+			Value: "10.0.0.0/8,*.svc"}}}},
+		"ca-dirs": {func(*config.Config) {}, Host{CADirs: []string{"/usr/share/ca-certificates", "/etc/pki/ca-trust",
+			"/etc/ssl/certs", "/other"}}},
 		"external-ca": {func(*config.Config) {}, Host{ExternalCA: true}},
-		"rootless":    {func(c *config.Config) {}, Host{Users: &Users{Etcd: User{1, 2}, APIServer: User{3, 4}, ControllerManager: User{5, 6}, Scheduler: User{7, 8}, KeyReaders: 9}}},
-		"timeouts":    only(func(c *config.Config) { c.Timeouts.ControlPlaneComponentHealthCheck = 61 * time.Second }),
-		"v1.35":       only(func(c *config.Config) { c.KubernetesVersion = "v1.35.4" }),
+		"rootless": {func(c *config.Config) {}, Host{Users: &Users{Etcd: User{1, 2}, APIServer: User{3, 4},
+			ControllerManager: User{5, 6}, Scheduler: User{7, 8}, KeyReaders: 9}}},
+		"timeouts": only(func(c *config.Config) { c.Timeouts.ControlPlaneComponentHealthCheck = 61 * time.Second }),
+		"v1.35":    only(func(c *config.Config) { c.KubernetesVersion = "v1.35.4" }),
 		"v1.34-old-etcd": only(func(c *config.Config) {
 			c.KubernetesVersion, c.Etcd.ImageTag = "v1.34.4", "3.5.24-0"
 			c.ControllerManager.ExtraArgs = []config.Arg{{Name: "flex-volume-plugin-dir", Value: "/opt/flex"}}
@@ -98,21 +100,26 @@ func cases() map[string]testCase {
 
 // extra sets all that a user can change in the components.
 func extra(c *config.Config) {
-	c.APIServer.ExtraArgs = []config.Arg{{Name: "v", Value: "4"}, {Name: "enable-admission-plugins", Value: "NodeRestriction,PodNodeSelector"},
-		{Name: "audit-policy-file", Value: "/etc/audit \"policy\".yaml"}, {Name: "service-account-issuer", Value: "https://a"}, {Name: "service-account-issuer", Value: "https://b"}}
+	c.APIServer.ExtraArgs = []config.Arg{{Name: "v", Value: "4"}, {Name: "enable-admission-plugins",
+		Value: "NodeRestriction,PodNodeSelector"},
+		{Name: "audit-policy-file", Value: "/etc/audit \"policy\".yaml"}, {Name: "service-account-issuer", Value: "https://a"},
+		{Name: "service-account-issuer", Value: "https://b"}}
 	c.APIServer.ExtraVolumes = []config.HostPathMount{
 		{Name: "z-audit", HostPath: "/var/log/audit", MountPath: "/audit", PathType: "DirectoryOrCreate"},
 		{Name: "ca-certs", HostPath: "/opt/certs", MountPath: "/etc/ssl/certs", ReadOnly: true},
 	}
 	c.APIServer.ExtraEnvs = []config.Env{
-		{Name: "NO_PROXY", Value: "none"}, {Name: "EMPTY"}, {Name: "LINES", Value: "a\nb: \u00e9\u2028\U0001f600\x07"}, {Name: "TRUE", Value: "true"},
+		{Name: "NO_PROXY", Value: "none"}, {Name: "EMPTY"}, {Name: "LINES", Value: "a\nb: \u00e9\u2028\U0001f600\x07"},
+		{Name: "TRUE", Value: "true"},
 		{Name: "NODE_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}},
 		{Name: "LONG", Value: strings.Repeat("word ", 40)},
 	}
 	c.ControllerManager.ExtraArgs = []config.Arg{{Name: "bind-address", Value: "0.0.0.0"}, {Name: "secure-port", Value: "11257"}}
 	c.Scheduler.ExtraArgs = []config.Arg{{Name: "bind-address", Value: "10.1.2.3"}, {Name: "config", Value: "/etc/s.yaml"}}
-	c.Scheduler.ExtraVolumes = []config.HostPathMount{{Name: "config", HostPath: "/etc/s.yaml", MountPath: "/etc/s.yaml", ReadOnly: true, PathType: "File"}}
-	c.Etcd.ExtraArgs = []config.Arg{{Name: "listen-metrics-urls", Value: "https://[::1]:9381,http://x:1"}, {Name: "advertise-client-urls", Value: "https://etcd.example.com:2379"}}
+	c.Scheduler.ExtraVolumes = []config.HostPathMount{{Name: "config", HostPath: "/etc/s.yaml", MountPath: "/etc/s.yaml",
+		ReadOnly: true, PathType: "File"}}
+	c.Etcd.ExtraArgs = []config.Arg{{Name: "listen-metrics-urls", Value: "https://[::1]:9381,http://x:1"},
+		{Name: "advertise-client-urls", Value: "https://etcd.example.com:2379"}}
 	c.Etcd.ExtraEnvs = []config.Env{{Name: "ETCD_LOG_LEVEL", Value: "debug"}}
 }
 
@@ -175,15 +182,15 @@ func TestBytesAreKubeadms(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			marshalled, err := yaml.Marshal(f.Pod)
+			encoded, err := yaml.Marshal(f.Pod)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if name == "extra" && f.Name == "kube-apiserver.yaml" {
 				continue
 			}
-			if !bytes.Equal(marshalled, f.Data) {
-				t.Errorf("%s %s: %s", name, f.Name, firstDifference(string(f.Data), string(marshalled)))
+			if !bytes.Equal(encoded, f.Data) {
+				t.Errorf("%s %s: %s", name, f.Name, firstDifference(string(f.Data), string(encoded)))
 			}
 		}
 	}
@@ -214,7 +221,9 @@ func TestRenderIsPure(t *testing.T) {
 // Hostile values arrive as they are, and never become YAML of their own.
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
-	for _, v := range []string{"a: b", "- x", "#c", "'", `"`, "{{.Name}}", "a\nprivileged: true", "\t", "*a", "&a", "!!int 1", "|", "> x", "%", "@", "`", "", " ", "~", "yes", "0x10", "1e3", "2026-01-01", "é", "\u2028", "\x7f", "\u0085", "\U0001f600", "\ufeff", "a b ", strings.Repeat("x y ", 100)} {
+	for _, v := range []string{"a: b", "- x", "#c", "'", `"`, "{{.Name}}", "a\nprivileged: true", "\t", "*a", "&a", "!!int 1", "|",
+		"> x", "%", "@", "`", "", " ", "~", "yes", "0x10", "1e3", "2026-01-01", "é", "\u2028", "\x7f", "\u0085", "\U0001f600",
+		"\ufeff", "a b ", strings.Repeat("x y ", 100)} {
 		c := testConfig("")
 		c.Scheduler.ExtraArgs = []config.Arg{{Name: "x", Value: v}}
 		c.Scheduler.ExtraEnvs = []config.Env{{Name: "X", Value: v}}
@@ -265,15 +274,12 @@ func TestAnnotations(t *testing.T) {
 			t.Errorf("%s: %v", files[i].Name, got)
 		}
 	}
-	if StartAfterAnnotation != runtime.StartAfterAnnotation || StopBeforeAnnotation != runtime.StopBeforeAnnotation || EagerProbeAnnotation != runtime.EagerProbeAnnotation {
-		t.Error("the names differ from the runtime's")
-	}
 }
 
 // A value that reached the file unquoted could change its meaning.
 func TestTemplatesQuoteEverything(t *testing.T) {
 	t.Parallel()
-	set := template.Must(template.New("").Funcs(templateFuncs()).ParseFS(templates.FS, "*.tmpl"))
+	set := template.Must(parseTemplates())
 	actions := 0
 	var walk func(n parse.Node)
 	walkList := func(l *parse.ListNode) {

@@ -12,7 +12,8 @@ func TestDefault(t *testing.T) {
 	t.Parallel()
 	c := Default("/")
 	if c.Root != "" || c.CertificatesDir != "/etc/kubernetes/pki" || c.Etcd.DataDir != "/var/lib/etcd" || c.Node.BindPort != 6443 ||
-		c.ImageRepository != "registry.k8s.io" || JoinSubnets(c.Networking.ServiceSubnets) != "10.96.0.0/12" || c.KeyAlgorithm != ECDSAP256 {
+		c.ImageRepository != "registry.k8s.io" || JoinSubnets(c.Networking.ServiceSubnets) != "10.96.0.0/12" ||
+		c.KeyAlgorithm != ECDSAP256 {
 		t.Errorf("%+v", c)
 	}
 	paths := reflect.ValueOf(Default("/srv/a/").Paths())
@@ -44,10 +45,12 @@ func TestComplete(t *testing.T) {
 	c.IgnorePreflightErrors = []string{"Swap"}
 	c.Etcd.External = &ExternalEtcd{Endpoints: []string{"https://e:2379"}}
 	done := c.Complete(HostFacts{Hostname: " Node-1.Example.COM\n", DefaultAddress: netip.MustParseAddr("::ffff:10.1.2.3")})
-	if done.Node.Name != "node-1.example.com" || done.Node.AdvertiseAddress != netip.MustParseAddr("10.1.2.3") || done.KubernetesVersion != "v1.35.4" {
+	if done.Node.Name != "node-1.example.com" || done.Node.AdvertiseAddress != netip.MustParseAddr("10.1.2.3") ||
+		done.KubernetesVersion != "v1.35.4" {
 		t.Errorf("%+v", done)
 	}
-	if done.APIServer.CertSANs[0] != "lb.example.com" || done.IgnorePreflightErrors[0] != "swap" || !slices.Equal(done.Etcd.External.HTTPEndpoints, []string{"https://e:2379"}) {
+	if done.APIServer.CertSANs[0] != "lb.example.com" || done.IgnorePreflightErrors[0] != "swap" ||
+		!slices.Equal(done.Etcd.External.HTTPEndpoints, []string{"https://e:2379"}) {
 		t.Errorf("%+v", done)
 	}
 	if c.APIServer.CertSANs[0] != "LB.example.com" || c.Etcd.External.HTTPEndpoints != nil {
@@ -55,7 +58,8 @@ func TestComplete(t *testing.T) {
 	}
 	c.Node.Name, c.Node.AdvertiseAddress, c.KubernetesVersion = "Given", netip.MustParseAddr("192.0.2.1"), "stable-1"
 	done = c.Complete(HostFacts{Hostname: "h", DefaultAddress: netip.MustParseAddr("10.1.2.3")})
-	if done.Node.Name != "given" || done.Node.AdvertiseAddress.String() != "192.0.2.1" || done.KubernetesVersion != DefaultKubernetesVersion {
+	if done.Node.Name != "given" || done.Node.AdvertiseAddress.String() != "192.0.2.1" ||
+		done.KubernetesVersion != DefaultKubernetesVersion {
 		t.Errorf("%+v", done)
 	}
 }
@@ -78,7 +82,8 @@ func TestParseEndpoint(t *testing.T) {
 			t.Errorf("%s: %q %d %v", in, host, port, err)
 		}
 	}
-	for _, in := range []string{"", ":6443", "lb:0", "lb:65536", "lb:+1", "lb:x", "a:b:1", "[fd00::1", "[fd00::1]x", "fe80::1%eth0", "a_b", "https://lb", "lb/path", "[lb"} {
+	for _, in := range []string{"", ":6443", "lb:0", "lb:65536", "lb:+1", "lb:x", "a:b:1", "[fd00::1", "[fd00::1]x", "fe80::1%eth0",
+		"a_b", "https://lb", "lb/path", "[lb"} {
 		if host, port, err := ParseEndpoint(in); err == nil {
 			t.Errorf("%q is taken as %q %d", in, host, port)
 		}
@@ -142,7 +147,8 @@ func TestParseSubnets(t *testing.T) {
 	if got := JoinSubnets(subnets(t, "10.96.0.0/12,fd00::/108")); got != "10.96.0.0/12,fd00::/108" {
 		t.Error(got)
 	}
-	for _, in := range []string{"10.96.0.0", "10.96.0.0/33", "10.96.0.0/12, fd00::/108", "10.96.0/12", ",", "::ffff:10.0.0.0/112", "010.96.0.0/12", "x"} {
+	for _, in := range []string{"10.96.0.0", "10.96.0.0/33", "10.96.0.0/12, fd00::/108", "10.96.0/12", ",", "::ffff:10.0.0.0/112",
+		"010.96.0.0/12", "x"} {
 		if got, err := ParseSubnets(in); err == nil {
 			t.Errorf("%q is taken as %v", in, got)
 		}

@@ -68,12 +68,13 @@ func (c Config) validateNetworking(k *checker) {
 	k.subnets(podField, n.PodSubnets, minPodAddresses)
 	for _, s := range n.ServiceSubnets {
 		if s.IsValid() && hostBits(s) > maxServiceBits {
-			k.bad(serviceField, s.String(), fmt.Sprintf("it is too large, kube-apiserver takes at most a /%d here", s.Addr().BitLen()-maxServiceBits),
-				"Take a smaller part of it.")
+			problem := fmt.Sprintf("it is too large, kube-apiserver takes at most a /%d here", s.Addr().BitLen()-maxServiceBits)
+			k.bad(serviceField, s.String(), problem, "Take a smaller part of it.")
 		}
 		for _, p := range n.PodSubnets {
 			if s.IsValid() && p.IsValid() && s.Overlaps(p) {
-				k.bad(serviceField, s.String(), "it overlaps the pod subnet "+p.String(), "Choose subnets that have no address in common.")
+				k.bad(serviceField, s.String(), "it overlaps the pod subnet "+p.String(),
+					"Choose subnets that have no address in common.")
 			}
 		}
 	}
@@ -90,10 +91,12 @@ func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	if len(services) == 0 || !services[0].IsValid() {
 		return
 	}
-	addr := c.Node.AdvertiseAddress
-	if reconciler, _ := ArgValue(c.APIServer.ExtraArgs, "endpoint-reconciler-type"); addr.IsValid() && addr.Is4() != services[0].Addr().Is4() && reconciler != "none" {
-		k.bad(serviceField, JoinSubnets(services), fmt.Sprintf("its first subnet is %s, but the advertise address %s is not", family(services[0].Addr()), addr),
-			"Put a subnet of the address's family first, or give --apiserver-advertise-address an "+family(services[0].Addr())+" address.")
+	addr, primary := c.Node.AdvertiseAddress, services[0].Addr()
+	reconciler, _ := ArgValue(c.APIServer.ExtraArgs, "endpoint-reconciler-type")
+	if addr.IsValid() && addr.Is4() != primary.Is4() && reconciler != "none" {
+		k.bad(serviceField, JoinSubnets(services),
+			fmt.Sprintf("its first subnet is %s, but the advertise address %s is not", family(primary), addr),
+			"Put a subnet of the address's family first, or advertise an "+family(primary)+" address with --apiserver-advertise-address.")
 	}
 	if len(pods) == 0 {
 		return
@@ -122,7 +125,7 @@ func (c Config) validateNodeMasks(k *checker, field string) {
 		if v, ok := ArgValue(c.ControllerManager.ExtraArgs, flag); ok {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > p.Addr().BitLen() {
-				k.bad("controllerManager.extraArgs", flag+"="+v, "it is no mask size", "")
+				k.bad("controllerManager.extraArgs", flag+"="+v, "it is no mask size", "Give a number of bits, such as 24.")
 				continue
 			}
 			mask = n
@@ -132,7 +135,8 @@ func (c Config) validateNodeMasks(k *checker, field string) {
 		case p.Bits() > mask:
 			k.bad(field, p.String(), fmt.Sprintf("it is smaller than one node's part of it, a /%d", mask), remedy)
 		case mask-p.Bits() > maxNodeMaskDiff:
-			k.bad(field, p.String(), fmt.Sprintf("it is more than %d bits larger than one node's part of it, a /%d", maxNodeMaskDiff, mask), remedy)
+			problem := fmt.Sprintf("it is more than %d bits larger than one node's part of it, a /%d", maxNodeMaskDiff, mask)
+			k.bad(field, p.String(), problem, remedy)
 		}
 	}
 }
@@ -148,7 +152,8 @@ func (k *checker) subnets(field string, subnets []netip.Prefix, minAddresses int
 		// kubeadm counts with k8s.io/utils/net RangeSize, which has no answer for half of all addresses and more.
 		bits := hostBits(p)
 		if bits < 31 && 1<<bits < minAddresses {
-			k.bad(field, p.String(), fmt.Sprintf("it has %d addresses, at least %d are needed", 1<<bits, minAddresses), "Give a larger subnet.")
+			k.bad(field, p.String(), fmt.Sprintf("it has %d addresses, at least %d are needed", 1<<bits, minAddresses),
+				"Give a larger subnet.")
 		}
 		if p.Bits() < 2 {
 			k.bad(field, p.String(), "it is too large", "Give a smaller subnet.")

@@ -61,7 +61,8 @@ func (c Config) validateNode(k *checker) {
 		k.bad(addrField, addr.String(), "it is not the address of one machine", remedy)
 	}
 	if slices.Contains(c.IgnorePreflightErrors, "all") && len(c.IgnorePreflightErrors) > 1 {
-		k.bad("nodeRegistration.ignorePreflightErrors", strings.Join(c.IgnorePreflightErrors, ","), `"all" stands beside names`, `Give "all" alone, or names alone.`)
+		k.bad("nodeRegistration.ignorePreflightErrors", strings.Join(c.IgnorePreflightErrors, ","), `"all" stands beside names`,
+			`Give "all" alone, or names alone.`)
 	}
 }
 
@@ -77,11 +78,13 @@ func (c Config) validateCluster(k *checker) {
 	k.text("clusterName", c.ClusterName)
 	k.repository("imageRepository", c.ImageRepository)
 	if !slices.Contains(keyAlgorithms(), c.KeyAlgorithm) {
-		k.bad("encryptionAlgorithm", string(c.KeyAlgorithm), "there is no such algorithm", fmt.Sprintf("Give one of %v.", keyAlgorithms()))
+		k.bad("encryptionAlgorithm", string(c.KeyAlgorithm), "there is no such algorithm",
+			fmt.Sprintf("Give one of %v.", keyAlgorithms()))
 	}
 	for _, name := range sortedKeys(c.FeatureGates) {
 		if !slices.Contains(featureGates(c.Minor()), name) {
-			k.bad("featureGates", name, "kubeadm of that version has no such feature gate", "The feature gates of the components go into extraArgs, as feature-gates.")
+			k.bad("featureGates", name, "kubeadm of that version has no such feature gate",
+				"The feature gates of the components go into extraArgs, as feature-gates.")
 		}
 	}
 	switch c.Runtime {
@@ -111,11 +114,13 @@ func (c Config) validateTimes(k *checker) {
 	k.positive("certificateValidityPeriod", int64(c.CertificateValidity), c.CertificateValidity.String())
 	k.positive("caCertificateValidityPeriod", int64(c.CACertificateValidity), c.CACertificateValidity.String())
 	if c.CertificateValidity > c.CACertificateValidity {
-		k.bad("certificateValidityPeriod", c.CertificateValidity.String(), "it is longer than the CAs' own "+c.CACertificateValidity.String(),
+		k.bad("certificateValidityPeriod", c.CertificateValidity.String(),
+			"it is longer than the CAs' own "+c.CACertificateValidity.String(),
 			"A certificate is of no use once its CA has expired.")
 	}
 	t := c.Timeouts
-	k.positive("timeouts.controlPlaneComponentHealthCheck", int64(t.ControlPlaneComponentHealthCheck), t.ControlPlaneComponentHealthCheck.String())
+	k.positive("timeouts.controlPlaneComponentHealthCheck", int64(t.ControlPlaneComponentHealthCheck),
+		t.ControlPlaneComponentHealthCheck.String())
 	k.positive("timeouts.kubernetesAPICall", int64(t.KubernetesAPICall), t.KubernetesAPICall.String())
 	k.positive("timeouts.etcdAPICall", int64(t.EtcdAPICall), t.EtcdAPICall.String())
 	k.positive("timeouts.discovery", int64(t.Discovery), t.Discovery.String())
@@ -123,14 +128,15 @@ func (c Config) validateTimes(k *checker) {
 
 func (k *checker) positive(field string, n int64, value string) {
 	if n <= 0 {
-		k.bad(field, value, "it is not more than zero", "")
+		k.bad(field, value, "it is not more than zero", "Give a duration such as 4m or 8760h.")
 	}
 }
 
 // subdomain holds for node names and DNS domains alike (RFC 1123, lower case).
 func (k *checker) subdomain(field, name string) {
 	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-		k.bad(field, name, "it is no DNS name", "A DNS name is of lower case letters, digits, '-' and '.', at most 253, and each part starts and ends with a letter or digit.")
+		k.bad(field, name, "it is no DNS name",
+			"A DNS name is of lower case letters, digits, '-' and '.', at most 253, and each part starts and ends with a letter or digit.")
 	}
 }
 
@@ -141,7 +147,8 @@ func (k *checker) sans(field string, names []string) {
 			continue
 		}
 		if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
-			k.bad(fmt.Sprintf("%s[%d]", field, i), name, "it is neither an IP address nor a DNS name", "Give names without scheme and port, such as api.example.com, *.example.com or 192.0.2.1.")
+			k.bad(fmt.Sprintf("%s[%d]", field, i), name, "it is neither an IP address nor a DNS name",
+				"Give names without scheme and port, such as api.example.com, *.example.com or 192.0.2.1.")
 		}
 	}
 }
@@ -149,7 +156,8 @@ func (k *checker) sans(field string, names []string) {
 // repository holds the image grammar of github.com/distribution/reference, which kubeadm uses.
 func (k *checker) repository(field, repository string) {
 	if !regexp.MustCompile(imageName).MatchString(repository + "/name") {
-		k.bad(field, repository, "it is no image repository", "Give a registry with or without a path, such as registry.example.com:5000/k8s, without a scheme.")
+		k.bad(field, repository, "it is no image repository",
+			"Give a registry with or without a path, such as registry.example.com:5000/k8s, without a scheme.")
 	}
 }
 
@@ -162,14 +170,14 @@ const (
 
 func (k *checker) tag(field, tag string) {
 	if tag != "" && !regexp.MustCompile(`^\w[\w.-]{0,127}$`).MatchString(tag) {
-		k.bad(field, tag, "it is no image tag", "")
+		k.bad(field, tag, "it is no image tag", "A tag is of letters, digits, '_', '-' and '.', at most 128: 3.6.8-0.")
 	}
 }
 
 // text refuses what cannot be passed to a process as an argument.
 func (k *checker) text(field, s string) {
 	if strings.ContainsRune(s, 0) || !isUTF8(s) {
-		k.bad(field, strconv.QuoteToASCII(s), "it holds a NUL or bytes that are no UTF-8", "")
+		k.bad(field, strconv.QuoteToASCII(s), "it holds a NUL or bytes that are no UTF-8", "Write it as plain UTF-8 text.")
 	}
 }
 
@@ -177,13 +185,14 @@ func (k *checker) text(field, s string) {
 func (k *checker) dir(field, root, p string) bool {
 	switch {
 	case !path.IsAbs(p):
-		k.bad(field, p, "it is no absolute path", "")
+		k.bad(field, p, "it is no absolute path", "Give the whole path, from / on.")
 	case path.Clean(p) != p || strings.ContainsRune(p, 0) || !isUTF8(p):
 		k.bad(field, p, "it is no plain path", "Give it without . and .. and doubled slashes.")
 	case strings.Contains(p, ":"):
-		k.bad(field, p, "a path with a colon cannot be mounted into a container", "")
+		k.bad(field, p, "a path with a colon cannot be mounted into a container", "Choose a path without a colon.")
 	case root != "" && !contains(root, p):
-		k.bad(field, p, "it lies outside of the root "+root, "With --root every path lies below it; leave this one out, or choose one below the root.")
+		k.bad(field, p, "it lies outside of the root "+root,
+			"With --root every path lies below it; leave this one out, or choose one below the root.")
 	default:
 		return true
 	}

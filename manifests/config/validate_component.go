@@ -24,7 +24,7 @@ func (k *checker) args(field string, args []Arg) {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		switch {
 		case a.Name == "":
-			k.bad(at, "="+a.Value, "the argument has no name", "")
+			k.bad(at, "="+a.Value, "the argument has no name", "Give each argument a name, which is the flag without its dashes.")
 		case strings.HasPrefix(a.Name, "-"):
 			k.bad(at, a.Name, "the name starts with a dash", "Write the flag's name without its dashes.")
 		case strings.ContainsAny(a.Name, "= \t\r\n"):
@@ -38,11 +38,11 @@ func (k *checker) envs(field string, envs []Env) {
 	for i, e := range envs {
 		at := fmt.Sprintf("%s[%d]", field, i)
 		if problems := validation.IsRelaxedEnvVarName(e.Name); len(problems) > 0 {
-			k.bad(at, e.Name, "it is no name of an environment variable", "")
+			k.bad(at, e.Name, "it is no name of an environment variable", "Choose a name without '=' and control characters.")
 		}
 		// A value may be a secret: the error does not show it.
 		if strings.ContainsRune(e.Value, 0) || !utf8.ValidString(e.Value) {
-			k.bad(at, e.Name, "its value holds a NUL or bytes that are no UTF-8", "")
+			k.bad(at, e.Name, "its value holds a NUL or bytes that are no UTF-8", "Write it as plain UTF-8 text.")
 		}
 		if from := e.ValueFrom; from != nil {
 			k.valueFrom(at, e, from)
@@ -59,7 +59,8 @@ func (k *checker) valueFrom(at string, e Env, from *corev1.EnvVarSource) {
 	case from.ConfigMapKeyRef != nil || from.SecretKeyRef != nil || from.FileKeyRef != nil:
 		k.bad(at, e.Name, "a static pod cannot refer to API objects or volumes for a value", "Give the value itself.")
 	case (from.FieldRef == nil) == (from.ResourceFieldRef == nil):
-		k.bad(at, e.Name, "its valueFrom is not exactly one of fieldRef and resourceFieldRef", "")
+		k.bad(at, e.Name, "its valueFrom is not exactly one of fieldRef and resourceFieldRef",
+			"Give one of them, or a value.")
 	}
 }
 
@@ -71,24 +72,27 @@ func (k *checker) volumes(field string, volumes []HostPathMount) {
 			k.bad(at+".name", v.Name, "it is no DNS label", "A volume's name is of lower case letters, digits and '-', at most 63.")
 		}
 		if !path.IsAbs(v.HostPath) || hasParent(v.HostPath) || strings.ContainsRune(v.HostPath, 0) || !utf8.ValidString(v.HostPath) {
-			k.bad(at+".hostPath", v.HostPath, "it is no absolute path without ..", "")
+			k.bad(at+".hostPath", v.HostPath, "it is no absolute path without ..", "Give the whole path, from / on.")
 		}
-		if !path.IsAbs(v.MountPath) || strings.Contains(v.MountPath, ":") || strings.ContainsRune(v.MountPath, 0) || !utf8.ValidString(v.MountPath) {
-			k.bad(at+".mountPath", v.MountPath, "it is no absolute path without a colon", "")
+		if !path.IsAbs(v.MountPath) || strings.Contains(v.MountPath, ":") || strings.ContainsRune(v.MountPath, 0) ||
+			!utf8.ValidString(v.MountPath) {
+			k.bad(at+".mountPath", v.MountPath, "it is no absolute path without a colon", "Give the whole path, from / on.")
 		}
 		if j, ok := mounted[v.MountPath]; ok && volumes[j].Name != v.Name {
-			k.bad(at+".mountPath", v.MountPath, fmt.Sprintf("the volume %q is mounted there", volumes[j].Name), "")
+			k.bad(at+".mountPath", v.MountPath, fmt.Sprintf("the volume %q is mounted there", volumes[j].Name),
+				"Mount them at different paths.")
 		}
 		mounted[v.MountPath] = i
 		if !slices.Contains(hostPathTypes(), v.PathType) {
-			k.bad(at+".pathType", v.PathType, "there is no such type", fmt.Sprintf("Give one of %s.", strings.Join(hostPathTypes()[1:], ", ")))
+			k.bad(at+".pathType", v.PathType, "there is no such type",
+				"Give one of "+strings.Join(hostPathTypes()[1:], ", ")+", or none.")
 		}
 	}
 }
 
 func hostPathTypes() []string {
-	types := []corev1.HostPathType{corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate, corev1.HostPathDirectory, corev1.HostPathFileOrCreate,
-		corev1.HostPathFile, corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev}
+	types := []corev1.HostPathType{corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate, corev1.HostPathDirectory,
+		corev1.HostPathFileOrCreate, corev1.HostPathFile, corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev}
 	names := make([]string, len(types))
 	for i, t := range types {
 		names[i] = string(t)

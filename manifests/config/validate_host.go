@@ -18,12 +18,13 @@ func (c Config) validatePlaces(k *checker) {
 		return
 	}
 	if c.ComponentsDir != "" && !path.IsAbs(c.ComponentsDir) {
-		k.bad("componentsDir", c.ComponentsDir, "it is no absolute path", "")
+		k.bad("componentsDir", c.ComponentsDir, "it is no absolute path", "Give the whole path, from / on.")
 	}
 	paths := c.Paths()
 	certs := k.dir("certificatesDir", c.Root, c.CertificatesDir)
 	if certs && (contains(c.CertificatesDir, paths.Manifests) || contains(paths.Manifests, c.CertificatesDir)) {
-		k.bad("certificatesDir", c.CertificatesDir, "it shares a place with the static pod directory "+paths.Manifests, "Choose a directory of its own.")
+		k.bad("certificatesDir", c.CertificatesDir, "it shares a place with the static pod directory "+paths.Manifests,
+			"Choose a directory of its own.")
 	}
 	const dataField = "etcd.local.dataDir"
 	if c.Etcd.External != nil || !k.dir(dataField, c.Root, c.Etcd.DataDir) {
@@ -44,7 +45,7 @@ func (c Config) validatePlaces(k *checker) {
 func (c Config) validatePorts(k *checker) {
 	const bindField = "localAPIEndpoint.bindPort"
 	if !isPort(c.Node.BindPort) {
-		k.bad(bindField, strconv.Itoa(c.Node.BindPort), "it is no port from 1 to 65535", "")
+		k.bad(bindField, strconv.Itoa(c.Node.BindPort), "it is no port from 1 to 65535", "Choose another port.")
 		return
 	}
 	k.securePort("controllerManager.extraArgs", c.ControllerManager.ExtraArgs)
@@ -60,11 +61,13 @@ func (c Config) validatePorts(k *checker) {
 			field = "portOffset"
 		}
 		if !isPort(p.port) {
-			k.bad("portOffset", strconv.Itoa(c.PortOffset), fmt.Sprintf("the port of %s becomes %d, which is none", p.of, p.port), "Choose a smaller offset.")
+			k.bad("portOffset", strconv.Itoa(c.PortOffset), fmt.Sprintf("the port of %s becomes %d, which is none", p.of, p.port),
+				"Choose a smaller offset.")
 			return
 		}
 		if other, ok := holder[p.port]; ok {
-			k.bad(field, strconv.Itoa(p.port), fmt.Sprintf("%s and %s would listen on the same port %d", other, p.of, p.port), "Choose another port.")
+			k.bad(field, strconv.Itoa(p.port), fmt.Sprintf("%s and %s would listen on the same port %d", other, p.of, p.port),
+				"Choose another port.")
 		}
 		holder[p.port] = p.of
 	}
@@ -72,7 +75,7 @@ func (c Config) validatePorts(k *checker) {
 
 func (k *checker) securePort(field string, args []Arg) {
 	if v, ok := ArgValue(args, "secure-port"); ok && !isPortText(v) {
-		k.bad(field, "secure-port="+v, "it is no port from 1 to 65535", "")
+		k.bad(field, "secure-port="+v, "it is no port from 1 to 65535", "Choose another port, or leave it out.")
 	}
 }
 
@@ -129,7 +132,8 @@ func (c Config) validateExternalEtcd(k *checker, e ExternalEtcd) {
 		k.bad(field, "", "only one of certFile and keyFile is set", "Set both or none.")
 	}
 	if e.CertFile != "" && e.CAFile == "" {
-		k.bad(field+".caFile", "", "there is none, but certFile and keyFile are set", "Give the CA that signed the servers' certificates.")
+		k.bad(field+".caFile", "", "there is none, but certFile and keyFile are set",
+			"Give the CA that signed the servers' certificates.")
 	}
 	if len(e.Endpoints) == 0 {
 		k.bad(field+".endpoints", "", "there are none", "Give the members' client URLs.")
@@ -160,9 +164,9 @@ func (k *checker) urls(field string, urls []string, https bool) {
 		}
 		switch {
 		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-			k.bad(at, s, "it is no URL of the form https://HOST:PORT", "")
+			k.bad(at, s, "it is no URL of the form https://HOST:PORT", "Write scheme, host and port.")
 		case u.Port() != "" && !isPortText(u.Port()):
-			k.bad(at, s, "it has no port from 1 to 65535", "")
+			k.bad(at, s, "it has no port from 1 to 65535", "Correct its port.")
 		case https && u.Scheme != "https":
 			k.bad(at, s, "certificates are configured, but it is not https", "Use https, or leave caFile, certFile and keyFile out.")
 		}

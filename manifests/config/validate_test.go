@@ -57,7 +57,8 @@ func TestValidateAccepts(t *testing.T) {
 		"IPv6 repository":  func(c *Config) { c.ImageRepository = "[fd00::5]:5000" },
 		"older Kubernetes": func(c *Config) { c.KubernetesVersion = "v1.34.0-rc.1" },
 		"fieldRef": func(c *Config) {
-			c.Scheduler.ExtraEnvs = []Env{{Name: "IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}}}
+			c.Scheduler.ExtraEnvs = []Env{{Name: "IP",
+				ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}}}
 		},
 		"same volume twice": func(c *Config) {
 			v := HostPathMount{Name: "v", HostPath: "/a", MountPath: "/b"}
@@ -94,39 +95,74 @@ func TestValidateRefuses(t *testing.T) {
 	}{
 		{"relative root", "root", "no absolute path", func(c *Config) { *c = completed("srv/x") }},
 		{"root with colon", "root", "colon", func(c *Config) { *c = completed("/srv/a:b") }},
-		{"cert dir outside", "certificatesDir", "outside of the root", func(c *Config) { *c = completed("/srv/a"); c.CertificatesDir = "/etc/kubernetes/pki" }},
-		{"root is only a prefix", "certificatesDir", "outside of the root", func(c *Config) { *c = completed("/srv/a"); c.CertificatesDir = "/srv/ab/pki" }},
+		{"cert dir outside", "certificatesDir", "outside of the root", func(c *Config) {
+			*c = completed("/srv/a")
+			c.CertificatesDir = "/etc/kubernetes/pki"
+		}},
+		{"root is only a prefix", "certificatesDir", "outside of the root", func(c *Config) {
+			*c = completed("/srv/a")
+			c.CertificatesDir = "/srv/ab/pki"
+		}},
 		{"relative cert dir", "certificatesDir", "no absolute path", func(c *Config) { c.CertificatesDir = "pki" }},
 		{"unclean cert dir", "certificatesDir", "no plain path", func(c *Config) { c.CertificatesDir = "/etc/x/../pki" }},
-		{"cert dir among manifests", "certificatesDir", "static pod directory", func(c *Config) { c.CertificatesDir = "/etc/kubernetes/manifests" }},
-		{"cert dir above manifests", "certificatesDir", "static pod directory", func(c *Config) { c.CertificatesDir = "/etc/kubernetes" }},
+		{"cert dir among manifests", "certificatesDir", "static pod directory", func(c *Config) {
+			c.CertificatesDir = "/etc/kubernetes/manifests"
+		}},
+		{"cert dir above manifests", "certificatesDir", "static pod directory", func(c *Config) {
+			c.CertificatesDir = "/etc/kubernetes"
+		}},
 		{"etcd in /", "etcd.local.dataDir", "shares a place", func(c *Config) { c.Etcd.DataDir = "/" }},
 		{"etcd holds state", "etcd.local.dataDir", "shares a place", func(c *Config) { c.Etcd.DataDir = "/var/lib" }},
-		{"etcd among certificates", "etcd.local.dataDir", "shares a place", func(c *Config) { c.CertificatesDir = "/pki"; c.Etcd.DataDir = "/pki/etcd" }},
+		{"etcd among certificates", "etcd.local.dataDir", "shares a place", func(c *Config) {
+			c.CertificatesDir = "/pki"
+			c.Etcd.DataDir = "/pki/etcd"
+		}},
 		{"relative components", "componentsDir", "no absolute path", func(c *Config) { c.ComponentsDir = "bin" }},
 		{"no node name", "nodeRegistration.name", "there is none", func(c *Config) { c.Node.Name = "" }},
 		{"node name", "nodeRegistration.name", "no DNS name", func(c *Config) { c.Node.Name = "a_b" }},
-		{"no address", "localAPIEndpoint.advertiseAddress", "no default route", func(c *Config) { c.Node.AdvertiseAddress = netip.Addr{} }},
-		{"unspecified", "localAPIEndpoint.advertiseAddress", "every address", func(c *Config) { c.Node.AdvertiseAddress = netip.IPv4Unspecified() }},
-		{"multicast", "localAPIEndpoint.advertiseAddress", "not the address of one machine", func(c *Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("224.0.0.9") }},
-		{"broadcast", "localAPIEndpoint.advertiseAddress", "not the address of one machine", func(c *Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("255.255.255.255") }},
-		{"link local", "localAPIEndpoint.advertiseAddress", "link-local", func(c *Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("169.254.1.1") }},
+		{"no address", "localAPIEndpoint.advertiseAddress", "no default route", func(c *Config) {
+			c.Node.AdvertiseAddress = netip.Addr{}
+		}},
+		{"unspecified", "localAPIEndpoint.advertiseAddress", "every address", func(c *Config) {
+			c.Node.AdvertiseAddress = netip.IPv4Unspecified()
+		}},
+		{"multicast", "localAPIEndpoint.advertiseAddress", "not the address of one machine", func(c *Config) {
+			c.Node.AdvertiseAddress = netip.MustParseAddr("224.0.0.9")
+		}},
+		{"broadcast", "localAPIEndpoint.advertiseAddress", "not the address of one machine", func(c *Config) {
+			c.Node.AdvertiseAddress = netip.MustParseAddr("255.255.255.255")
+		}},
+		{"link local", "localAPIEndpoint.advertiseAddress", "link-local", func(c *Config) {
+			c.Node.AdvertiseAddress = netip.MustParseAddr("169.254.1.1")
+		}},
 		{"port 0", "localAPIEndpoint.bindPort", "no port", func(c *Config) { c.Node.BindPort = 0 }},
 		{"port too high", "localAPIEndpoint.bindPort", "no port", func(c *Config) { c.Node.BindPort = 65536 }},
 		{"port of etcd", "localAPIEndpoint.bindPort", "etcd (clients) and kube-apiserver", func(c *Config) { c.Node.BindPort = 2379 }},
-		{"port of the scheduler", "localAPIEndpoint.bindPort", "kube-scheduler and kube-apiserver", func(c *Config) { c.Node.BindPort = 10259 }},
+		{"port of the scheduler", "localAPIEndpoint.bindPort", "kube-scheduler and kube-apiserver", func(c *Config) {
+			c.Node.BindPort = 10259
+		}},
 		{"offset too large", "portOffset", "becomes 65793", func(c *Config) { c.PortOffset = 55536 }},
 		{"offset too small", "portOffset", "becomes -621", func(c *Config) { c.PortOffset = -3000 }},
 		{"offset onto another", "portOffset", "same port 10457", func(c *Config) {
 			c.PortOffset = 200
 			c.Scheduler.ExtraArgs = []Arg{{"secure-port", "10457"}}
 		}},
-		{"secure port", "controllerManager.extraArgs", "no port", func(c *Config) { c.ControllerManager.ExtraArgs = []Arg{{"secure-port", "0"}} }},
-		{"API server's secure port", "apiServer.extraArgs", "use the bind port 6443", func(c *Config) { c.APIServer.ExtraArgs = []Arg{{"secure-port", "443"}} }},
-		{"ignored", "nodeRegistration.ignorePreflightErrors", "beside", func(c *Config) { c.IgnorePreflightErrors = []string{"all", "swap"} }},
+		{"secure port", "controllerManager.extraArgs", "no port", func(c *Config) {
+			c.ControllerManager.ExtraArgs = []Arg{{"secure-port", "0"}}
+		}},
+		{"API server's secure port", "apiServer.extraArgs", "use the bind port 6443", func(c *Config) {
+			c.APIServer.ExtraArgs = []Arg{{"secure-port", "443"}}
+		}},
+		{"ignored", "nodeRegistration.ignorePreflightErrors", "beside", func(c *Config) {
+			c.IgnorePreflightErrors = []string{"all", "swap"}
+		}},
 		{"no services", "networking.serviceSubnet", "there is none", func(c *Config) { c.Networking.ServiceSubnets = nil }},
-		{"services too small", "networking.serviceSubnet", "8 addresses", func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/29") }},
-		{"services too large", "networking.serviceSubnet", "at most a /12", func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.0.0.0/11") }},
+		{"services too small", "networking.serviceSubnet", "8 addresses", func(c *Config) {
+			c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/29")
+		}},
+		{"services too large", "networking.serviceSubnet", "at most a /12", func(c *Config) {
+			c.Networking.ServiceSubnets = subnets(t, "10.0.0.0/11")
+		}},
 		{"services too large, IPv6", "networking.serviceSubnet", "at most a /108", func(c *Config) {
 			c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/16,fd00::/107")
 		}},
@@ -136,7 +172,9 @@ func TestValidateRefuses(t *testing.T) {
 		{"two of one family", "networking.serviceSubnet", "both subnets are IPv4", func(c *Config) {
 			c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/16,10.97.0.0/16")
 		}},
-		{"overlap", "networking.serviceSubnet", "overlaps the pod subnet 10.96.0.0/14", func(c *Config) { c.Networking.PodSubnets = subnets(t, "10.96.0.0/14") }},
+		{"overlap", "networking.serviceSubnet", "overlaps the pod subnet 10.96.0.0/14", func(c *Config) {
+			c.Networking.PodSubnets = subnets(t, "10.96.0.0/14")
+		}},
 		{"IPv6 overlap", "networking.serviceSubnet", "overlaps the pod subnet fd00::/56", func(c *Config) {
 			c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/16,fd00::/112")
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/16,fd00::/56")
@@ -144,9 +182,15 @@ func TestValidateRefuses(t *testing.T) {
 		{"services of another family", "networking.serviceSubnet", "first subnet is IPv6", func(c *Config) {
 			c.Networking.ServiceSubnets = subnets(t, "fd00::/112,10.96.0.0/16")
 		}},
-		{"pods of another family", "networking.podSubnet", "no IPv4 subnet", func(c *Config) { c.Networking.PodSubnets = subnets(t, "fd00::/56") }},
-		{"pods too small", "networking.podSubnet", "smaller than one node's part", func(c *Config) { c.Networking.PodSubnets = subnets(t, "10.244.0.0/25") }},
-		{"pods too large", "networking.podSubnet", "more than 16 bits", func(c *Config) { c.Networking.PodSubnets = subnets(t, "16.0.0.0/7") }},
+		{"pods of another family", "networking.podSubnet", "no IPv4 subnet", func(c *Config) {
+			c.Networking.PodSubnets = subnets(t, "fd00::/56")
+		}},
+		{"pods too small", "networking.podSubnet", "smaller than one node's part", func(c *Config) {
+			c.Networking.PodSubnets = subnets(t, "10.244.0.0/25")
+		}},
+		{"pods too large", "networking.podSubnet", "more than 16 bits", func(c *Config) {
+			c.Networking.PodSubnets = subnets(t, "16.0.0.0/7")
+		}},
 		{"few pods", "networking.podSubnet", "8 addresses", func(c *Config) {
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/29")
 			c.ControllerManager.ExtraArgs = []Arg{{"node-cidr-mask-size-ipv4", "30"}}
@@ -169,18 +213,26 @@ func TestValidateRefuses(t *testing.T) {
 		{"etcd server SAN", "etcd.local.serverCertSANs[0]", "neither", func(c *Config) { c.Etcd.ServerCertSANs = []string{""} }},
 		{"algorithm", "encryptionAlgorithm", "no such algorithm", func(c *Config) { c.KeyAlgorithm = "RSA-1024" }},
 		{"runtime", "runtime", "no such runtime", func(c *Config) { c.Runtime = "docker" }},
-		{"repository with scheme", "imageRepository", "no image repository", func(c *Config) { c.ImageRepository = "https://registry.k8s.io" }},
+		{"repository with scheme", "imageRepository", "no image repository", func(c *Config) {
+			c.ImageRepository = "https://registry.k8s.io"
+		}},
 		{"empty repository", "imageRepository", "no image repository", func(c *Config) { c.ImageRepository = "" }},
 		{"etcd tag", "etcd.local.imageTag", "no image tag", func(c *Config) { c.Etcd.ImageTag = "3.6 8" }},
 		{"etcd repository", "etcd.local.imageRepository", "no image repository", func(c *Config) { c.Etcd.ImageRepository = "a//b" }},
 		{"feature gate", "featureGates", "no such feature gate", func(c *Config) { c.FeatureGates = map[string]bool{"X": true} }},
-		{"feature gate that is gone", "featureGates", "no such feature gate", func(c *Config) { c.FeatureGates = map[string]bool{"WaitForAllControlPlaneComponents": true} }},
+		{"feature gate that is gone", "featureGates", "no such feature gate", func(c *Config) {
+			c.FeatureGates = map[string]bool{"WaitForAllControlPlaneComponents": true}
+		}},
 		{"leaf outlives CA", "certificateValidityPeriod", "longer", func(c *Config) { c.CertificateValidity = 200000 * time.Hour }},
 		{"no validity", "certificateValidityPeriod", "not more than zero", func(c *Config) { c.CertificateValidity = 0 }},
 		{"no timeout", "timeouts.etcdAPICall", "not more than zero", func(c *Config) { c.Timeouts.EtcdAPICall = 0 }},
 		{"arg without name", "scheduler.extraArgs[0]", "no name", func(c *Config) { c.Scheduler.ExtraArgs = []Arg{{"", "x"}} }},
-		{"arg with dashes", "apiServer.extraArgs[1]", "starts with a dash", func(c *Config) { c.APIServer.ExtraArgs = []Arg{{"v", "1"}, {"--v", "2"}} }},
-		{"arg with equals", "controllerManager.extraArgs[0]", "cannot", func(c *Config) { c.ControllerManager.ExtraArgs = []Arg{{"v=2", ""}} }},
+		{"arg with dashes", "apiServer.extraArgs[1]", "starts with a dash", func(c *Config) {
+			c.APIServer.ExtraArgs = []Arg{{"v", "1"}, {"--v", "2"}}
+		}},
+		{"arg with equals", "controllerManager.extraArgs[0]", "cannot", func(c *Config) {
+			c.ControllerManager.ExtraArgs = []Arg{{"v=2", ""}}
+		}},
 		{"arg with NUL", "etcd.local.extraArgs[0]", "NUL", func(c *Config) { c.Etcd.ExtraArgs = []Arg{{"a", "b\x00"}} }},
 		{"env name", "etcd.local.extraEnvs[0]", "no name", func(c *Config) { c.Etcd.ExtraEnvs = []Env{{Name: "a=b"}} }},
 		{"env value", "scheduler.extraEnvs[0]", "UTF-8", func(c *Config) { c.Scheduler.ExtraEnvs = []Env{{Name: "A", Value: "\xff"}} }},
@@ -188,22 +240,34 @@ func TestValidateRefuses(t *testing.T) {
 			c.Scheduler.ExtraEnvs = []Env{{Name: "A", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{Key: "k"}}}}
 		}},
 		{"env twice over", "scheduler.extraEnvs[0]", "both value and valueFrom", func(c *Config) {
-			c.Scheduler.ExtraEnvs = []Env{{Name: "A", Value: "x", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{}}}}
+			c.Scheduler.ExtraEnvs = []Env{{Name: "A", Value: "x",
+				ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{}}}}
 		}},
-		{"env from nothing", "scheduler.extraEnvs[0]", "exactly one", func(c *Config) { c.Scheduler.ExtraEnvs = []Env{{Name: "A", ValueFrom: &corev1.EnvVarSource{}}} }},
-		{"volume name", "apiServer.extraVolumes[0].name", "no DNS label", volume(HostPathMount{Name: "A.b", HostPath: "/a", MountPath: "/a"})},
-		{"volume host path", "apiServer.extraVolumes[0].hostPath", "no absolute path", volume(HostPathMount{Name: "a", HostPath: "/a/../b", MountPath: "/a"})},
-		{"volume mount path", "apiServer.extraVolumes[0].mountPath", "no absolute path", volume(HostPathMount{Name: "a", HostPath: "/a", MountPath: "a"})},
-		{"volume type", "apiServer.extraVolumes[0].pathType", "no such type", volume(HostPathMount{Name: "a", HostPath: "/a", MountPath: "/a", PathType: "Dir"})},
+		{"env from nothing", "scheduler.extraEnvs[0]", "exactly one", func(c *Config) {
+			c.Scheduler.ExtraEnvs = []Env{{Name: "A", ValueFrom: &corev1.EnvVarSource{}}}
+		}},
+		{"volume name", "apiServer.extraVolumes[0].name", "no DNS label", volume(HostPathMount{Name: "A.b", HostPath: "/a",
+			MountPath: "/a"})},
+		{"volume host path", "apiServer.extraVolumes[0].hostPath", "no absolute path", volume(HostPathMount{Name: "a",
+			HostPath: "/a/../b", MountPath: "/a"})},
+		{"volume mount path", "apiServer.extraVolumes[0].mountPath", "no absolute path", volume(HostPathMount{Name: "a",
+			HostPath: "/a", MountPath: "a"})},
+		{"volume type", "apiServer.extraVolumes[0].pathType", "no such type", volume(HostPathMount{Name: "a", HostPath: "/a",
+			MountPath: "/a", PathType: "Dir"})},
 		{"volumes at one place", "apiServer.extraVolumes[1].mountPath", `"a" is mounted there`,
 			volume(HostPathMount{Name: "a", HostPath: "/a", MountPath: "/a"}, HostPathMount{Name: "b", HostPath: "/b", MountPath: "/a"})},
 		{"no endpoints", "etcd.external.endpoints", "there are none", external(ExternalEtcd{})},
-		{"http with certificates", "etcd.external.endpoints[0]", "not https", external(ExternalEtcd{Endpoints: []string{"http://e:2379"}, CAFile: "/ca"})},
+		{"http with certificates", "etcd.external.endpoints[0]", "not https",
+			external(ExternalEtcd{Endpoints: []string{"http://e:2379"}, CAFile: "/ca"})},
 		{"no URL", "etcd.external.endpoints[0]", "no URL", external(ExternalEtcd{Endpoints: []string{"e:2379"}})},
-		{"URL's port", "etcd.external.httpEndpoints[0]", "no port", external(ExternalEtcd{Endpoints: []string{"http://e"}, HTTPEndpoints: []string{"http://e:99999"}})},
-		{"cert without key", "etcd.external", "only one of", external(ExternalEtcd{Endpoints: []string{"https://e"}, CAFile: "/ca", CertFile: "/c"})},
-		{"cert without CA", "etcd.external.caFile", "there is none", external(ExternalEtcd{Endpoints: []string{"https://e"}, CertFile: "/c", KeyFile: "/k"})},
-		{"relative CA", "etcd.external.caFile", "no absolute path", external(ExternalEtcd{Endpoints: []string{"https://e"}, CAFile: "ca"})},
+		{"URL's port", "etcd.external.httpEndpoints[0]", "no port", external(ExternalEtcd{Endpoints: []string{"http://e"},
+			HTTPEndpoints: []string{"http://e:99999"}})},
+		{"cert without key", "etcd.external", "only one of", external(ExternalEtcd{Endpoints: []string{"https://e"}, CAFile: "/ca",
+			CertFile: "/c"})},
+		{"cert without CA", "etcd.external.caFile", "there is none", external(ExternalEtcd{Endpoints: []string{"https://e"},
+			CertFile: "/c", KeyFile: "/k"})},
+		{"relative CA", "etcd.external.caFile", "no absolute path", external(ExternalEtcd{Endpoints: []string{"https://e"},
+			CAFile: "ca"})},
 		{"CA outside", "etcd.external.caFile", "outside of the root", func(c *Config) {
 			*c = completed("/srv/a")
 			c.Etcd.External = &ExternalEtcd{Endpoints: []string{"https://e"}, CAFile: "/etc/ca"}
@@ -212,7 +276,9 @@ func TestValidateRefuses(t *testing.T) {
 			c.Etcd.ImageTag = "3.6.8-0"
 			c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://e"}}
 		}},
-		{"metrics URL", "etcd.local.extraArgs[0]", "no URL", func(c *Config) { c.Etcd.ExtraArgs = []Arg{{"listen-metrics-urls", "127.0.0.1:2381"}} }},
+		{"metrics URL", "etcd.local.extraArgs[0]", "no URL", func(c *Config) {
+			c.Etcd.ExtraArgs = []Arg{{"listen-metrics-urls", "127.0.0.1:2381"}}
+		}},
 		{"cluster name", "clusterName", "NUL", func(c *Config) { c.ClusterName = "a\x00" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -226,6 +292,9 @@ func TestValidateRefuses(t *testing.T) {
 			var fe *FieldError
 			if !errors.As(errs[0], &fe) || fe.Field != tc.field {
 				t.Errorf("field of %v is not %s", errs[0], tc.field)
+			}
+			if fe.Hint() == "" {
+				t.Errorf("%v has no remedy", fe)
 			}
 			if !strings.Contains(errs[0].Error(), tc.problem) || !strings.Contains(errs[0].Error(), "cannot use ") {
 				t.Errorf("%q does not say %q", errs[0], tc.problem)
@@ -278,10 +347,13 @@ func TestErrorsKeepSecrets(t *testing.T) {
 func TestFieldErrorText(t *testing.T) {
 	t.Parallel()
 	for want, e := range map[string]FieldError{
-		`cannot use --service-cidr (networking.serviceSubnet) "x": bad`: {Field: "networking.serviceSubnet", Flag: "--service-cidr", Value: "x", Problem: "bad"},
-		`cannot use --runtime "x": bad`:                                 {Field: "runtime", Flag: "--runtime", Value: "x", Problem: "bad"},
-		`k.yaml:7: cannot use networking.serviceSubnet: bad`:            {Field: "networking.serviceSubnet", Flag: "--service-cidr", Source: "k.yaml:7", Problem: "bad"},
-		`cannot use etcd.local.imageTag "x": bad`:                       {Field: "etcd.local.imageTag", Value: "x", Problem: "bad"},
+		`cannot use --service-cidr (networking.serviceSubnet) "x": bad`: {Field: "networking.serviceSubnet", Flag: "--service-cidr",
+			Value: "x", Problem: "bad"},
+		`cannot use --runtime "x": bad`: {Field: "runtime", Flag: "--runtime", Value: "x",
+			Problem: "bad"},
+		`k.yaml:7: cannot use networking.serviceSubnet: bad`: {Field: "networking.serviceSubnet", Flag: "--service-cidr",
+			Source: "k.yaml:7", Problem: "bad"},
+		`cannot use etcd.local.imageTag "x": bad`: {Field: "etcd.local.imageTag", Value: "x", Problem: "bad"},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
