@@ -1,8 +1,11 @@
 package phases
 
 import (
+	"net"
 	"path/filepath"
+	"strconv"
 
+	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -15,9 +18,16 @@ func adminRBAC(s *State) ([]plan.Step, error) {
 	for _, obj := range cluster.AdminRBAC() {
 		steps = append(steps, plan.ApplyObject{
 			Object:     obj,
+			Server:     localServer(s.Config),
 			Kubeconfig: filepath.Join(s.Paths.Kubernetes, pki.SuperAdminConf),
 			Timeout:    s.Config.Timeouts.KubernetesAPICall,
 		})
 	}
 	return steps, nil
+}
+
+// localServer is this node's own API server: the control plane endpoint may be
+// a load balancer that does not know of it yet.
+func localServer(cfg config.Config) string {
+	return "https://" + net.JoinHostPort(cfg.Node.AdvertiseAddress.String(), strconv.Itoa(cfg.Ports().APIServer))
 }

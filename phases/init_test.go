@@ -88,11 +88,11 @@ func (fakeComponents) Stage(_ context.Context, dir string) error {
 
 type fakeAPI struct{}
 
-func (fakeAPI) Apply(_ context.Context, kubeconfig []byte, _ cluster.Object) error {
-	if len(kubeconfig) == 0 {
-		return errors.New("no kubeconfig")
+func (fakeAPI) Apply(_ context.Context, to plan.Endpoint, _ cluster.Object) (bool, error) {
+	if len(to.Kubeconfig) == 0 {
+		return false, errors.New("no kubeconfig")
 	}
-	return nil
+	return false, nil
 }
 
 // testConfig is a completed configuration below root.

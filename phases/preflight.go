@@ -146,19 +146,16 @@ func portRemedy(h facts.Holder) string {
 	return fmt.Sprintf("stop process %d, or use other ports with --port-offset", h.PID)
 }
 
-// isOurs says whether the process is a component of this control plane: the
-// journal knows that we set one up, and its arguments name our files. It does
-// not matter whether a supervisor runs: one that died left its pods running.
+// isOurs says whether the process is a component of this control plane: one of
+// its arguments names a file that the journal knows. It does not matter whether
+// a supervisor runs: one that died left its pods running.
 func (s *State) isOurs(h facts.Holder) bool {
-	if len(s.Facts.History.Owned) == 0 {
-		return false
-	}
 	for _, arg := range h.Args {
 		_, value, _ := strings.Cut(arg, "=")
-		for _, dir := range []string{s.Paths.Kubernetes, s.Paths.PKI, s.Paths.EtcdData} {
-			if _, ours := s.Facts.History.Owned[dir]; ours && strings.HasPrefix(value+"/", dir+"/") {
-				return true
-			}
+		_, ours := s.Facts.History.Owned[value]
+		_, used := s.Facts.History.Before[value]
+		if ours || used {
+			return true
 		}
 	}
 	return false

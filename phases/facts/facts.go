@@ -85,7 +85,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	}
 	f.History, f.JournalError = plan.Load(cfg.Root, paths)
 	f.Files = lookAt(cfg.Root, paths, f.History)
-	f.Places = places(paths)
+	f.Places = places(cfg.Root, paths)
 	return f, ctx.Err()
 }
 

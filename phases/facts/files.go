@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -102,14 +103,37 @@ func reason(err error) string {
 }
 
 // places looks at the file systems of the directories that are written to.
-func places(paths config.Paths) map[string]Place {
+func places(root string, paths config.Paths) map[string]Place {
 	all := make(map[string]Place)
 	for _, dir := range []string{
 		paths.Kubernetes, paths.Manifests, paths.PKI, paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs,
 	} {
 		all[dir] = placeOf(dir)
+		if link := linkBelow(root, dir); link != "" {
+			all[dir] = Place{Existing: link, Problem: link + " is a symbolic link, and could lead out of " + root}
+		}
 	}
 	return all
+}
+
+// linkBelow returns the first component of dir below root that is a symbolic
+// link. What is below a root may belong to somebody else than who runs init.
+func linkBelow(root, dir string) string {
+	if root == "" {
+		return ""
+	}
+	rel, err := filepath.Rel(root, dir)
+	if err != nil || !filepath.IsLocal(rel) {
+		return ""
+	}
+	path := root
+	for _, name := range strings.Split(rel, "/") {
+		path = filepath.Join(path, name)
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return path
+		}
+	}
+	return ""
 }
 
 func placeOf(dir string) Place {

@@ -2,9 +2,9 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
+	goruntime "runtime"
 	"slices"
 	"sync"
 	"time"
@@ -200,22 +200,37 @@ func (a *applier) prepare(ctx context.Context, ph Phase) ([]task, error) {
 	if len(refused.Conflicts) > 0 {
 		return nil, &StepError{Phase: ph.Name, Err: refused}
 	}
-	for i := range tasks {
-		t := &tasks[i]
-		if t.work.Files == nil {
-			continue
-		}
-		files, err := t.work.Files(h)
-		if err != nil {
-			return nil, &StepError{Phase: ph.Name, Step: t.step.Describe(), Err: err}
-		}
-		t.files = files
-		for _, f := range files {
-			a.files.put(f)
-			t.work.Makes = append(t.work.Makes, Made{Kind: MadeFile, Path: f.Path, SHA256: sum(f.Data), Mode: f.Mode})
+	for _, late := range []bool{false, true} {
+		if err := a.makeFiles(h, ph, tasks, late); err != nil {
+			return nil, err
 		}
 	}
 	return tasks, nil
+}
+
+// makeFiles makes the bytes of the tasks side by side: RSA keys take long.
+func (a *applier) makeFiles(h Host, ph Phase, tasks []task, late bool) error {
+	var g errgroup.Group
+	g.SetLimit(goruntime.GOMAXPROCS(0))
+	for i := range tasks {
+		t := &tasks[i]
+		if t.work.Files == nil || t.work.Late != late {
+			continue
+		}
+		g.Go(func() error {
+			files, err := t.work.Files(h)
+			if err != nil {
+				return &StepError{Phase: ph.Name, Step: t.step.Describe(), Err: err}
+			}
+			t.files = files
+			for _, f := range files {
+				a.files.put(f)
+				t.work.Makes = append(t.work.Makes, Made{Kind: MadeFile, Path: f.Path, SHA256: sum(f.Data), Mode: f.Mode})
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 // host is the live machine, with the files that are about to be written laid over it.
@@ -267,22 +282,23 @@ func (a *applier) do(ctx context.Context, ph Phase, tasks []task) (failed int, e
 func (a *applier) doOne(ctx context.Context, ph Phase, t *task) error {
 	start, name := time.Now(), t.step.Describe()
 	a.report(Event{Phase: ph.Name, Step: name, Moment: StepStarted, State: t.work.State, Detail: t.work.Detail})
-	err := durable.WriteFiles(t.files)
-	var detail string
+	err := writeFiles(t.files)
+	var out Outcome
 	if err == nil {
-		detail, err = t.work.Do(ctx, a.telling(ph.Name, name))
+		out, err = t.work.Do(ctx, a.telling(ph.Name, name))
 	}
-	var left *LeftError
-	if errors.As(err, &left) {
-		t.work.State, t.work.Detail, t.work.Unmakes = Left, left.Why, nil
-		detail, err = left.Why, nil
+	if out.State != "" {
+		t.work.State, t.work.Detail = out.State, out.Detail
+	}
+	if out.State == Left {
+		t.work.Unmakes = nil
 	}
 	if err == nil && hasTree(t.work.Unmakes) {
 		// At once: a tree that somebody else makes there later must not be taken for this one.
 		err = a.node.Journal.Commit(a.records(ph, []task{*t}, StepDone)...)
 		t.work.Makes, t.work.Unmakes = nil, nil
 	}
-	a.report(Event{Phase: ph.Name, Step: name, Moment: StepEnded, State: t.work.State, Detail: detail, Took: time.Since(start), Err: err})
+	a.report(Event{Phase: ph.Name, Step: name, Moment: StepEnded, State: t.work.State, Detail: out.Detail, Took: time.Since(start), Err: err})
 	if err == nil {
 		a.count(*t)
 	}
@@ -309,7 +325,7 @@ func (a *applier) writeAll(ph Phase, tasks []task) error {
 		a.report(Event{Phase: ph.Name, Step: t.step.Describe(), Moment: StepStarted, State: t.work.State, Detail: t.work.Detail})
 		files = append(files, t.files...)
 	}
-	err := durable.WriteFiles(files)
+	err := writeFiles(files)
 	for _, t := range tasks {
 		a.report(Event{Phase: ph.Name, Step: t.step.Describe(), Moment: StepEnded, State: t.work.State, Detail: t.work.Detail, Took: time.Since(start), Err: err})
 		if err == nil {
@@ -369,6 +385,20 @@ func (a *applier) report(e Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.node.Progress.Report(e)
+}
+
+// writeFiles writes files, after removing what an earlier write of them left when it was killed.
+func writeFiles(files []durable.File) error {
+	names := make(map[string][]string)
+	for _, f := range files {
+		names[filepath.Dir(f.Path)] = append(names[filepath.Dir(f.Path)], filepath.Base(f.Path))
+	}
+	for dir, base := range names {
+		if err := durable.SweepDir(dir, base...); err != nil {
+			return err
+		}
+	}
+	return durable.WriteFiles(files)
 }
 
 // overlay holds the files that are about to be written, for the steps after them.

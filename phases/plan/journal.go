@@ -177,6 +177,11 @@ func (j *Journal) Commit(records ...Record) error {
 	if len(records) == 0 {
 		return nil
 	}
+	for _, r := range records {
+		if r.Made != nil && !inside(*r.Made, j.root) {
+			return fmt.Errorf("cannot write the journal %s: %s is outside %s", j.path, r.Made.Path, j.root)
+		}
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.retired {

@@ -55,8 +55,16 @@ type Components interface {
 
 // API applies objects to the cluster. ClusterAPI is the real one.
 type API interface {
-	// Apply creates or updates obj as the user of a kubeconfig.
-	Apply(ctx context.Context, kubeconfig []byte, obj cluster.Object) error
+	// Apply makes obj what it says, at the API server with this URL, as the user
+	// of a kubeconfig, and tells whether that changed anything. It tries again
+	// until ctx ends as long as the server is merely not ready.
+	Apply(ctx context.Context, to Endpoint, obj cluster.Object) (changed bool, err error)
+}
+
+// Endpoint is an API server, and who talks to it.
+type Endpoint struct {
+	Server     string // URL
+	Kubeconfig []byte // its own server does not matter
 }
 
 // Progress is told what Apply does, as it does it. Calls do not overlap.

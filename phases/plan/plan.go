@@ -89,11 +89,19 @@ type Work struct {
 	Makes []Made
 	// Unmakes is what Do removes for good.
 	Unmakes []Made
-	// Files returns the bytes to write, secrets included. It may look at files
-	// that earlier steps of the phase are about to write. Nil: no files.
+	// Files returns the bytes to write, secrets included. Nil: no files.
 	Files func(h Host) ([]durable.File, error)
-	// Do does the rest. Nil: nothing else to do. It returns one line that says how it went, or "".
-	Do func(ctx context.Context, n *Node) (string, error)
+	// Late says that Files looks at files that other steps of the phase are
+	// about to write. The Files of all others are called first, side by side.
+	Late bool
+	// Do does the rest. Nil: nothing else to do.
+	Do func(ctx context.Context, n *Node) (Outcome, error)
+}
+
+// Outcome is how a Do went.
+type Outcome struct {
+	State  State  // "": what Compare had found
+	Detail string // one line for people
 }
 
 // Refusal says why a Conflict is one.

@@ -127,14 +127,14 @@ func (r *remover) file(path string, wrote func(sum string) bool) error {
 		return cannotRemove(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return &LeftError{Why: "it is not a file any more"}
+		return &leftError{why: "it is not a file any more"}
 	}
 	data, err := e.dir.ReadFile(e.name)
 	if err != nil {
 		return cannotRemove(path, err)
 	}
 	if !wrote(sum(data)) {
-		return &LeftError{Why: changedByHand}
+		return &leftError{why: changedByHand}
 	}
 	return cannotRemove(path, e.dir.Remove(e.name))
 }
@@ -158,13 +158,13 @@ func (r *remover) emptyDir(path string) error {
 	case err != nil:
 		return cannotRemove(path, err)
 	case !info.IsDir():
-		return &LeftError{Why: "it is not a directory any more"}
+		return &leftError{why: "it is not a directory any more"}
 	case r.mounts[e.real]:
-		return &LeftError{Why: mounted}
+		return &leftError{why: mounted}
 	}
 	err = e.dir.Remove(e.name)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
-		return &LeftError{Why: "it is not empty"}
+		return &leftError{why: "it is not empty"}
 	}
 	return cannotRemove(path, err)
 }
@@ -187,7 +187,7 @@ func (r *remover) tree(path string, keep func(name string) bool) error {
 		return cannotRemove(path, err)
 	}
 	if len(left) > 0 {
-		return &LeftError{Why: "a file system is mounted at " + strings.Join(left, ", ")}
+		return &leftError{why: "a file system is mounted at " + strings.Join(left, ", ")}
 	}
 	return nil
 }
@@ -252,7 +252,7 @@ func cannotRemove(path string, err error) error {
 	return fmt.Errorf("cannot remove %s: %s", path, cause(err))
 }
 
-// LeftError is no failure: a step of reset left something, and says why.
-type LeftError struct{ Why string }
+// leftError is no failure: something was left, and this is why.
+type leftError struct{ why string }
 
-func (e *LeftError) Error() string { return "left: " + e.Why }
+func (e *leftError) Error() string { return "left: " + e.why }

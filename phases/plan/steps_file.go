@@ -51,7 +51,7 @@ func (s MakeDir) Compare(h Host) Work {
 }
 
 func (s MakeDir) make(dirs []string) Work {
-	w := Work{State: New, Do: func(context.Context, *Node) (string, error) { return "", makeDirs(dirs, s.Mode) }}
+	w := Work{State: New, Do: func(context.Context, *Node) (Outcome, error) { return Outcome{}, makeDirs(dirs, s.Mode) }}
 	for _, dir := range dirs {
 		made := Made{Kind: MadeDir, Path: dir, Mode: 0o755}
 		if dir == s.Path {

@@ -104,7 +104,7 @@ func (s IssueCertificate) check(h Host, p pair) error {
 }
 
 func (s IssueCertificate) issue(state State, why error) Work {
-	w := Work{State: state, Files: func(h Host) ([]durable.File, error) {
+	w := Work{State: state, Late: !s.Spec.IsCA(), Files: func(h Host) ([]durable.File, error) {
 		made, err := s.newPair(h)
 		if err != nil {
 			return nil, err

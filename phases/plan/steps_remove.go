@@ -46,7 +46,7 @@ func (s RemovePath) Compare(h Host) Work {
 	}
 	w := Work{State: New, Unmakes: []Made{o.Made}}
 	if o.Kind == MadeEntries {
-		w.Do = func(_ context.Context, n *Node) (string, error) { return "", removeEntries(n.Root, o.Made) }
+		w.Do = func(_ context.Context, n *Node) (Outcome, error) { return outcome(removeEntries(n.Root, o.Made)) }
 		return w
 	}
 	seen := h.Look(s.Path)
@@ -59,8 +59,17 @@ func (s RemovePath) Compare(h Host) Work {
 	case o.Kind == MadeFile && seen.Kind == Regular && !o.Wrote(seen.SHA256):
 		return Work{State: Left, Detail: changedByHand}
 	}
-	w.Do = func(_ context.Context, n *Node) (string, error) { return "", removeOwned(n.Root, o) }
+	w.Do = func(_ context.Context, n *Node) (Outcome, error) { return outcome(removeOwned(n.Root, o)) }
 	return w
+}
+
+// outcome makes of something left, which is no failure, what it is.
+func outcome(err error) (Outcome, error) {
+	var left *leftError
+	if errors.As(err, &left) {
+		return Outcome{State: Left, Detail: left.why}, nil
+	}
+	return Outcome{}, err
 }
 
 func removeOwned(root string, o Owned) error {
@@ -146,7 +155,7 @@ func (s RemoveState) Compare(h Host) Work {
 	if h.History.Records == 0 {
 		return Work{State: Unchanged, Detail: "there is no journal"}
 	}
-	return Work{State: New, Do: func(_ context.Context, n *Node) (string, error) { return "", removeState(n) }}
+	return Work{State: New, Do: func(_ context.Context, n *Node) (Outcome, error) { return outcome(removeState(n)) }}
 }
 
 func removeState(n *Node) error {
@@ -164,9 +173,9 @@ func removeState(n *Node) error {
 	var left []string
 	for _, dir := range []struct{ path, last string }{{n.Paths.Run, n.Paths.Lock}, {n.Paths.State, n.Paths.Journal}} {
 		err := clearOwn(r, h, dir.path, filepath.Base(dir.last))
-		var l *LeftError
+		var l *leftError
 		if errors.As(err, &l) {
-			left = append(left, dir.path+": "+l.Why)
+			left = append(left, dir.path+": "+l.why)
 		} else if err != nil {
 			return err
 		}
@@ -178,7 +187,7 @@ func removeState(n *Node) error {
 		return err
 	}
 	if len(left) > 0 {
-		return &LeftError{Why: strings.Join(left, "; ")}
+		return &leftError{why: strings.Join(left, "; ")}
 	}
 	return nil
 }

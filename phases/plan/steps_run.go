@@ -2,10 +2,8 @@ package plan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/kubecrank/kubecrank/phases/cluster"
@@ -31,8 +29,8 @@ func (s StageComponents) Where() string { return filepath.Join(s.Dir, s.Digest) 
 
 // Compare implements Step. Whether a stage that is there is whole, only Stage itself finds out.
 func (s StageComponents) Compare(h Host) Work {
-	w := Work{State: New, Do: func(ctx context.Context, n *Node) (string, error) {
-		return "", n.Components.Stage(ctx, s.Where())
+	w := Work{State: New, Do: func(ctx context.Context, n *Node) (Outcome, error) {
+		return Outcome{}, n.Components.Stage(ctx, s.Where())
 	}}
 	switch seen := h.Look(s.Where()); seen.Kind {
 	case Absent:
@@ -62,12 +60,12 @@ func (s StartSupervisor) Describe() string {
 
 // Compare implements Step.
 func (s StartSupervisor) Compare(h Host) Work {
-	w := Work{State: New, Do: func(ctx context.Context, n *Node) (string, error) {
+	w := Work{State: New, Do: func(ctx context.Context, n *Node) (Outcome, error) {
 		pid, err := n.Supervisor.Start(ctx)
 		if err != nil {
-			return "", err
+			return Outcome{}, err
 		}
-		return fmt.Sprintf("PID %d", pid), nil
+		return Outcome{Detail: fmt.Sprintf("PID %d", pid)}, nil
 	}}
 	if h.SupervisorRuns() {
 		w.State, w.Detail = Unchanged, "it runs"
@@ -99,15 +97,16 @@ func (s StopSupervisor) Compare(h Host) Work {
 	if !ours {
 		return Work{State: Unchanged, Detail: "none was started"}
 	}
-	return Work{State: New, Unmakes: []Made{o.Made}, Do: func(ctx context.Context, n *Node) (string, error) {
-		return "", n.Supervisor.Stop(ctx, func(e runtime.Event) { n.Tell(e.Pod + ": " + e.Message) })
+	return Work{State: New, Unmakes: []Made{o.Made}, Do: func(ctx context.Context, n *Node) (Outcome, error) {
+		return Outcome{}, n.Supervisor.Stop(ctx, func(e runtime.Event) { n.Tell(e.Pod + ": " + e.Message) })
 	}}
 }
 
 // ApplyObject creates or updates an object through the API.
 type ApplyObject struct {
 	Object     cluster.Object `json:"object"`
-	Kubeconfig string         `json:"kubeconfig"` // path
+	Server     string         `json:"server"`     // URL
+	Kubeconfig string         `json:"kubeconfig"` // path; its server may be a load balancer that is not up yet
 	Timeout    time.Duration  `json:"-"`
 }
 
@@ -117,41 +116,37 @@ func (ApplyObject) Kind() string { return "ApplyObject" }
 // Describe implements Step.
 func (s ApplyObject) Describe() string { return "apply " + s.Object.String() }
 
-// applyRetry is how long to wait before an object is sent again: an API server
-// that just became ready may still lack what it makes for itself.
-const applyRetry = 50 * time.Millisecond
-
 // Compare implements Step. The API server finds out whether there is anything to change.
 func (s ApplyObject) Compare(Host) Work {
-	return Work{State: Runs, Do: func(ctx context.Context, n *Node) (string, error) {
-		seen := Look(s.Kubeconfig, n.Root == "")
-		if seen.Kind != Regular {
-			return "", fmt.Errorf("cannot read %s: %s", s.Kubeconfig, strings.TrimSuffix(string(seen.Kind)+": "+seen.Error, ": "))
-		}
-		limit, cancel := context.WithTimeout(ctx, s.Timeout)
-		defer cancel()
-		for {
-			err := n.API.Apply(limit, seen.Data, s.Object)
-			if err == nil {
-				return "", nil
-			}
-			select {
-			case <-limit.Done():
-				return "", errors.Join(ctx.Err(), err)
-			case <-time.After(applyRetry):
-			}
-		}
-	}}
+	return Work{State: Runs, Do: s.apply}
+}
+
+func (s ApplyObject) apply(ctx context.Context, n *Node) (Outcome, error) {
+	seen := Look(s.Kubeconfig, n.Root == "")
+	if seen.Kind != Regular {
+		return Outcome{}, fmt.Errorf("cannot read %s: it is %s %s", s.Kubeconfig, seen.Kind, seen.Error)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	changed, err := n.API.Apply(ctx, Endpoint{Server: s.Server, Kubeconfig: seen.Data}, s.Object)
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case changed:
+		return Outcome{State: Changed}, nil
+	default:
+		return Outcome{State: Unchanged}, nil
+	}
 }
 
 // ClusterAPI is the API of a real cluster.
 type ClusterAPI struct{}
 
 // Apply implements API.
-func (ClusterAPI) Apply(ctx context.Context, kubeconfig []byte, obj cluster.Object) error {
-	c, err := cluster.Connect(kubeconfig)
+func (ClusterAPI) Apply(ctx context.Context, to Endpoint, obj cluster.Object) (bool, error) {
+	c, err := cluster.ConnectTo(to.Kubeconfig, to.Server)
 	if err != nil {
-		return err
+		return false, err
 	}
 	return c.Apply(ctx, obj)
 }

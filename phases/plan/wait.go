@@ -41,7 +41,7 @@ func (s WaitHealthy) Compare(Host) Work {
 	return Work{State: Runs, Do: s.wait}
 }
 
-func (s WaitHealthy) wait(ctx context.Context, n *Node) (string, error) {
+func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	start := time.Now()
 	limit, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -56,13 +56,13 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (string, error) {
 		case err == nil:
 			last, heard = status, time.Now()
 			if s.tellReady(n, status, ready, time.Since(start)); len(ready) == len(s.Pods) {
-				return "", nil
+				return Outcome{}, nil
 			}
 			if failures := s.hopeless(status); len(failures) > 0 {
-				return "", &NotHealthyError{Failures: failures, Waited: time.Since(start)}
+				return Outcome{}, &NotHealthyError{Failures: failures, Waited: time.Since(start)}
 			}
 		case errors.Is(err, runtime.ErrNotRunning) && time.Since(heard) > silence:
-			return "", &NotHealthyError{Waited: time.Since(start), Failures: []PodFailure{{
+			return Outcome{}, &NotHealthyError{Waited: time.Since(start), Failures: []PodFailure{{
 				What: "the supervisor is not running any more", LogPath: s.Log, Log: tailLog(s.Log),
 			}}}
 		}
@@ -70,9 +70,9 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (string, error) {
 		case <-tick.C:
 		case <-limit.Done():
 			if ctx.Err() != nil {
-				return "", ctx.Err()
+				return Outcome{}, ctx.Err()
 			}
-			return "", &NotHealthyError{Failures: s.unready(last), Waited: time.Since(start), TimedOut: true}
+			return Outcome{}, &NotHealthyError{Failures: s.unready(last), Waited: time.Since(start), TimedOut: true}
 		}
 	}
 }
