@@ -137,12 +137,13 @@ type Exit struct {
 // Event is something that happened to a pod, with the kubelet's reason names.
 type Event struct {
 	Time      time.Time `json:"time"`
-	Pod       string    `json:"pod"` // metadata.name
+	Pod       string    `json:"pod"` // the manifest's metadata.name, as PodStatus.Name; "" for the supervisor itself
 	Container string    `json:"container,omitempty"`
 	Type      string    `json:"type"`   // Normal or Warning
 	Reason    string    `json:"reason"` // Started, Killing, BackOff, Unhealthy, Failed, ...
 	Message   string    `json:"message"`
-	// Count is how often it happened in a row, Time being the last time; 0 and 1 are once.
+	Namespace string    `json:"namespace,omitempty"`
+	// Count is how often it happened in a row, Time being the last time and Offset that of the first; 0 and 1 are once.
 	Count int `json:"count,omitempty"`
 	// Offset is the time since the supervisor started, by the monotonic clock: the axis of the timeline.
 	Offset time.Duration `json:"offset"`

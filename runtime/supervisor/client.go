@@ -1,0 +1,168 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// Client talks to a supervisor through its control socket.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient makes a client; it connects when it is used.
+func NewClient(socketPath string) *Client {
+	return &Client{path: socketPath, http: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socketPath) },
+	}}}
+}
+
+// Status asks for the state of all pods. Like all methods it returns an error that wraps
+// runtime.ErrNotRunning when nobody answers.
+func (c *Client) Status(ctx context.Context) (runtime.Status, error) {
+	var status runtime.Status
+	body, err := c.do(ctx, http.MethodGet, pathStatus, nil)
+	if err != nil {
+		return status, fmt.Errorf("cannot get the status: %w", err)
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&status); err != nil {
+		return status, fmt.Errorf("cannot read the status: %w", err)
+	}
+	return status, nil
+}
+
+// Events calls tell for each event in the history, and with follow for each that comes, until ctx or the supervisor ends.
+func (c *Client) Events(ctx context.Context, follow bool, tell func(runtime.Event)) error {
+	body, err := c.do(ctx, http.MethodGet, pathEvents, url.Values{"follow": {strconv.FormatBool(follow)}})
+	if err != nil {
+		return fmt.Errorf("cannot get the events: %w", err)
+	}
+	defer body.Close()
+	if err := eachEvent(body, tell); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cannot read the events: %w", err)
+	}
+	return nil
+}
+
+// Logs writes a container's log to w. With Follow it ends with ctx.
+func (c *Client) Logs(ctx context.Context, req runtime.LogRequest, w io.Writer) error {
+	q := url.Values{"pod": {req.Pod}, "previous": {strconv.FormatBool(req.Previous)}, "follow": {strconv.FormatBool(req.Follow)}}
+	if req.Container != "" {
+		q.Set("container", req.Container)
+	}
+	if req.Tail >= 0 {
+		q.Set("tail", strconv.Itoa(req.Tail))
+	}
+	if !req.Since.IsZero() {
+		q.Set("since", req.Since.Format(time.RFC3339Nano))
+	}
+	body, err := c.do(ctx, http.MethodGet, pathLogs, q)
+	if err != nil {
+		return fmt.Errorf("cannot get the log of %s: %w", req.Pod, err)
+	}
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cannot read the log of %s: %w", req.Pod, err)
+	}
+	return nil
+}
+
+// Stop stops all pods in order, and then the supervisor, and tells of each event meanwhile. When it
+// returns nil all of them are gone, and so is the supervisor's socket or will be in a moment.
+func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
+	body, err := c.do(ctx, http.MethodPost, pathStop, nil)
+	if err != nil {
+		return fmt.Errorf("cannot stop the supervisor: %w", err)
+	}
+	defer body.Close()
+	complete := false
+	err = eachEvent(body, func(e runtime.Event) {
+		if e.Pod == "" && e.Message == allStopped {
+			complete = true
+			return
+		}
+		if tell != nil {
+			tell(e)
+		}
+	})
+	switch {
+	case complete:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot wait for the supervisor's end: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("cannot follow the supervisor's end: %w", err)
+	default:
+		return errors.New("cannot follow the supervisor's end: it broke off before all pods were stopped")
+	}
+}
+
+// Restart restarts the containers of a pod, in the order of a start.
+func (c *Client) Restart(ctx context.Context, pod string) error {
+	body, err := c.do(ctx, http.MethodPost, pathRestart, url.Values{"pod": {pod}})
+	if err != nil {
+		return fmt.Errorf("cannot restart %s: %w", pod, err)
+	}
+	return body.Close()
+}
+
+func eachEvent(r io.Reader, tell func(runtime.Event)) error {
+	dec := json.NewDecoder(r)
+	for {
+		var e runtime.Event
+		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		tell(e)
+	}
+}
+
+// do returns the body of a successful answer.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values) (io.ReadCloser, error) {
+	u := url.URL{Scheme: "http", Host: "supervisor", Path: path, RawQuery: q.Encode()}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			return nil, fmt.Errorf("%w (nobody listens on %s)", runtime.ErrNotRunning, c.path)
+		}
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		Error string `json:"error"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&answer); err != nil || answer.Error == "" {
+		return nil, fmt.Errorf("the supervisor answers %s", resp.Status)
+	}
+	return nil, errors.New(answer.Error)
+}

@@ -1,0 +1,432 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// ctrState is the state of a container within a running or stopping pod.
+//
+//	Waiting --> Starting --> Hook --> Running --> Killing --+
+//	               |  |                  ^  |               | exited
+//	               |  +----- no hook ----+  +---- exited ---+--> Exited, for good
+//	               | failed                                 |
+//	               +------------> BackOff <-----------------+
+//	                                 | due
+//	                                 +--> Starting
+type ctrState string
+
+const (
+	ctrWaiting  ctrState = "Waiting"  // not started in this sandbox
+	ctrStarting ctrState = "Starting" // Sandbox.Start is under way
+	ctrHook     ctrState = "Hook"     // it runs, and so does its postStart hook
+	ctrRunning  ctrState = "Running"
+	ctrKilling  ctrState = "Killing" // it was told to end
+	ctrBackOff  ctrState = "BackOff" // it ended or could not be started; the next start is due later
+	ctrExited   ctrState = "Exited"  // it ended, and is not started again
+)
+
+// container is one container of a pod over all its runs. The pod's goroutine owns it.
+type container struct {
+	spec    *corev1.Container
+	init    bool // one of initContainers
+	sidecar bool // an init container with restartPolicy Always
+
+	state    ctrState
+	run      int // counts the starts; events of an earlier run are stale
+	rc       runtime.Container
+	info     runtime.ContainerInfo
+	ctx      context.Context // of probes and hooks of this run
+	cancel   context.CancelFunc
+	restarts int  // RestartCount of the present or the last run, -1 for none
+	began    bool // it has run in this sandbox
+	due      bool // the back-off is over
+	started  bool // the startup probe succeeded, or there is none
+	ready    bool
+	exit     *runtime.Exit // of the last run
+	backOff  backOff
+	failedAt time.Time // when a start failed, or the container ended
+	timer    *time.Timer
+
+	killed  bool // by a probe or a hook: started again unless the policy is Never
+	reason  string
+	message string // why it waits or how it ended
+	probe   string // the last failure's text
+}
+
+func newContainers(pod *runtime.Pod, counts map[string]int) []*container {
+	var all []*container
+	add := func(spec *corev1.Container, init bool) {
+		c := &container{spec: spec, init: init, state: ctrWaiting, restarts: -1}
+		c.sidecar = init && spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		if n, ok := counts[spec.Name]; ok {
+			c.restarts = n
+		}
+		all = append(all, c)
+	}
+	for i := range pod.Spec.InitContainers {
+		add(&pod.Spec.InitContainers[i], true)
+	}
+	for i := range pod.Spec.Containers {
+		add(&pod.Spec.Containers[i], false)
+	}
+	return all
+}
+
+// busy says that something of it may run.
+func (c *container) busy() bool {
+	switch c.state {
+	case ctrStarting, ctrHook, ctrRunning, ctrKilling:
+		return true
+	default:
+		return false
+	}
+}
+
+// reset makes it start from the beginning, with no back-off.
+func (c *container) reset() {
+	c.stopTimer()
+	c.state, c.began, c.due, c.killed, c.backOff = ctrWaiting, false, false, false, backOff{}
+	c.started, c.ready, c.reason, c.message = false, false, "", ""
+}
+
+func (c *container) stopTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+}
+
+// current says whether an event is about this run of a container of the present pod.
+func (p *pod) current(c *container, run int) bool {
+	if c.run != run {
+		return false
+	}
+	for _, mine := range p.containers {
+		if mine == c {
+			return true
+		}
+	}
+	return false
+}
+
+// advance starts what can be started now: init containers one by one, then the others in the order of
+// the spec. One start, with its postStart hook, ends before the next begins, as in the kubelet. It looks
+// at the state and not at what happened, so that it can be called at any time.
+func (p *pod) advance() {
+	if p.state != podRunning || p.leaving() && p.mayStop {
+		return
+	}
+	if p.sandbox == nil {
+		return // an adopted pod whose sandbox is still to come
+	}
+	for _, c := range p.containers {
+		if c.state == ctrStarting || c.state == ctrHook {
+			return
+		}
+	}
+	if !p.initialize() {
+		return
+	}
+	ended := true
+	for _, c := range p.containers {
+		if c.init && !c.sidecar {
+			continue
+		}
+		if c.state == ctrWaiting || c.state == ctrBackOff && c.due {
+			if !c.init || p.mainsLeft() {
+				p.start(c)
+				return
+			}
+		}
+		if !c.init && c.state != ctrExited {
+			ended = false
+		}
+	}
+	if ended {
+		p.ended()
+	}
+}
+
+// mainsLeft says whether a container is left for whose sake a sidecar is kept up.
+func (p *pod) mainsLeft() bool {
+	for _, c := range p.containers {
+		if !c.init && c.state != ctrExited {
+			return true
+		}
+	}
+	return false
+}
+
+// initialize runs the init containers and says whether they have done their work (statements 56, 58).
+func (p *pod) initialize() bool {
+	if p.inited {
+		return true
+	}
+	for _, c := range p.containers {
+		if !c.init {
+			continue
+		}
+		switch {
+		case c.state == ctrWaiting, c.state == ctrBackOff && c.due:
+			p.start(c)
+			return false
+		case c.sidecar && c.state == ctrRunning && c.started:
+		case !c.sidecar && c.state == ctrExited && !initFailed(c.exit):
+		case !c.sidecar && c.state == ctrExited:
+			p.phase = string(corev1.PodFailed)
+			p.problem = p.lastExit
+			p.stop(thenFinish)
+			return false
+		default:
+			return false
+		}
+	}
+	p.inited = true
+	return true
+}
+
+// initFailed counts an out-of-memory kill as a failure even with exit code 0 (isInitContainerFailed).
+func initFailed(e *runtime.Exit) bool { return e == nil || e.Code != 0 || e.OOMKilled }
+
+// ended is called when no container is left that runs or will run: sidecars are stopped, and that is that.
+func (p *pod) ended() {
+	p.phase = string(corev1.PodSucceeded)
+	for _, c := range p.containers {
+		if !c.init && (c.exit == nil || c.exit.Code != 0) {
+			p.phase = string(corev1.PodFailed)
+		}
+	}
+	p.stop(thenFinish)
+}
+
+// start starts a container, for the first time or again.
+func (p *pod) start(c *container) {
+	c.stopTimer()
+	if c.began || !c.failedAt.IsZero() {
+		c.backOff.restarted(c.failedAt, time.Now(), p.limits)
+	}
+	c.run++
+	c.state, c.due, c.killed = ctrStarting, false, false
+	c.started, c.ready, c.probe = false, false, ""
+	c.reason, c.message = "ContainerCreating", ""
+	spec := runtime.ContainerSpec{Container: *c.spec, RestartCount: c.restarts + 1}
+	run, sandbox := c.run, p.sandbox
+	p.async(func(ctx context.Context) event {
+		rc, err := sandbox.Start(ctx, spec)
+		return evStarted{c, run, rc, err}
+	})
+}
+
+func (p *pod) onStarted(e evStarted) {
+	c := e.c
+	if !p.current(c, e.run) || c.state != ctrStarting {
+		if e.rc != nil {
+			p.log.Error("a container came that nobody waits for", "pod", p.fullName, "container", c.spec.Name)
+		}
+		return
+	}
+	if e.err != nil {
+		p.startFailed(c, e.err)
+		return
+	}
+	p.running(c, e.rc)
+	p.event(c, normal, reasonStarted, fmt.Sprintf("Started container %s (PID %d)", c.spec.Name, c.info.PID))
+	switch {
+	case p.state == podStopping:
+		c.state = ctrRunning
+		p.stopNext()
+		return
+	case c.spec.Lifecycle != nil && c.spec.Lifecycle.PostStart != nil:
+		c.state = ctrHook
+		p.postStart(c)
+		return
+	default:
+		p.begin(c)
+	}
+}
+
+// running takes over a container that runs: ours, or one that was found.
+func (p *pod) running(c *container, rc runtime.Container) {
+	c.rc, c.info = rc, rc.Info()
+	c.restarts, c.began, c.exit = c.info.RestartCount, true, nil
+	c.reason, c.message = "", ""
+	if p.startedAt.IsZero() || !c.init {
+		p.startedAt = c.info.StartedAt
+	}
+	p.watch(c)
+}
+
+// watch waits for the end of a run: of its process, and then of all that it left behind, for nothing
+// may be started before the old one is wholly gone.
+func (p *pod) watch(c *container) {
+	c.ctx, c.cancel = context.WithCancel(p.ctx)
+	rc, run, who := c.rc, c.run, p.who(c)
+	p.async(func(ctx context.Context) event {
+		var exit runtime.Exit
+		p.insist(ctx, who, "cannot wait for the container", func() (err error) {
+			exit, err = rc.Wait(ctx)
+			return err
+		})
+		p.insist(ctx, who, "cannot remove what the container left running", func() error { return rc.Stop(ctx, 0) })
+		return evExited{c, run, exit}
+	})
+}
+
+// insist tries until it works: a runtime that is away for a while must not leave a pod stuck (statement 49).
+func (p *pod) insist(ctx context.Context, who runtime.Event, what string, do func() error) {
+	delay := 500 * time.Millisecond
+	for {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		delay = min(2*delay, 10*time.Second)
+		who.Type, who.Reason, who.Message = warning, reasonFailedKill, what+": "+err.Error()
+		p.history.add(p.fullName, who)
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// begin is the moment from which a container counts as running.
+func (p *pod) begin(c *container) {
+	c.state = ctrRunning
+	c.started = c.spec.StartupProbe == nil
+	c.ready = c.started && c.spec.ReadinessProbe == nil
+	p.startProbes(c, false)
+	p.advance()
+}
+
+func (p *pod) startFailed(c *container, err error) {
+	c.reason, c.message = "StartError", err.Error()
+	p.problem = fmt.Sprintf("container %s cannot be started: %v", c.spec.Name, err)
+	p.event(c, warning, reasonFailed, "Error: "+err.Error())
+	if p.state == podStopping {
+		c.state = ctrExited
+		p.stopNext()
+		return
+	}
+	c.failedAt = time.Now()
+	p.again(c)
+	p.advance()
+}
+
+// again starts a container when its back-off allows it.
+func (p *pod) again(c *container) {
+	left := c.backOff.left(c.failedAt, time.Now(), p.limits)
+	c.state = ctrBackOff
+	if left <= 0 {
+		c.due = true
+		return
+	}
+	wait := c.backOff.Wait
+	c.reason = "CrashLoopBackOff"
+	c.message = fmt.Sprintf("back-off %s restarting failed container=%s pod=%s(%s)", wait, c.spec.Name, p.fullName, p.cur.UID)
+	p.event(c, warning, reasonBackOff, "Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName+"("+string(p.cur.UID)+")")
+	run := c.run
+	c.timer = time.AfterFunc(left, func() { p.in.put(evDue{c, run}) })
+}
+
+func (p *pod) onDue(e evDue) {
+	if !p.current(e.c, e.run) || e.c.state != ctrBackOff {
+		return
+	}
+	e.c.due = true
+	p.advance()
+}
+
+func (p *pod) onExited(e evExited) {
+	c := e.c
+	if !p.current(c, e.run) || !c.busy() {
+		return
+	}
+	if c.cancel != nil {
+		c.cancel()
+	}
+	now := time.Now()
+	exit := e.exit
+	if exit.FinishedAt.IsZero() || exit.FinishedAt.After(now) {
+		exit.FinishedAt = now
+	}
+	c.exit, c.failedAt = &exit, exit.FinishedAt
+	c.started, c.ready, c.rc = false, false, nil
+	wanted := c.state == ctrKilling
+	c.state = ctrExited
+	p.tellExit(c, wanted)
+	switch p.state {
+	case podStopping:
+		p.stopNext()
+	case podRunning:
+		p.afterExit(c)
+	default:
+	}
+}
+
+// afterExit decides what becomes of a container that ended in a running pod (statements 52, 54, 62).
+func (p *pod) afterExit(c *container) {
+	switch decide(p.cur, c) {
+	case restartAll:
+		p.event(c, normal, reasonKilling, "Restarting all containers, as a rule of container "+c.spec.Name+" says")
+		p.stop(thenRestart)
+		return
+	case restartOne:
+		p.again(c)
+	default:
+	}
+	p.advance()
+}
+
+// kill ends a container: its preStop hook and then its termination share the grace period (statement 59).
+func (p *pod) kill(c *container, grace time.Duration, message string) {
+	switch c.state {
+	case ctrRunning, ctrHook:
+	default: // starting: it is killed once it runs; killing already; or nothing runs
+		return
+	}
+	c.state = ctrKilling
+	c.ready = false
+	if c.cancel != nil {
+		c.cancel()
+	}
+	p.event(c, normal, reasonKilling, message)
+	target, who := hookTarget{p.cur, c.spec, c.rc}, p.who(c)
+	p.async(func(ctx context.Context) event {
+		began := time.Now()
+		if hooks := target.spec.Lifecycle; hooks != nil && hooks.PreStop != nil {
+			if err := p.preStop(ctx, target, grace); err != nil {
+				failed := who
+				failed.Type, failed.Reason, failed.Message = warning, reasonPreStop, "PreStopHook failed: "+err.Error()
+				p.history.add(p.fullName, failed)
+			}
+		}
+		p.insist(ctx, who, "cannot stop the container", func() error {
+			return target.rc.Stop(ctx, max(grace-time.Since(began), minimumGrace))
+		})
+		return nil // the watch tells of the end
+	})
+}
+
+// minimumGrace is what every container gets (kuberuntime_container.go:905, statement 51).
+const minimumGrace = 2 * time.Second
+
+// exitCounts are the restart counts by container.
+func exitCounts(containers []*container) map[string]int {
+	counts := map[string]int{}
+	for _, c := range containers {
+		if c.restarts >= 0 {
+			counts[c.spec.Name] = c.restarts
+		}
+	}
+	return counts
+}

@@ -1,0 +1,165 @@
+package supervisor
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// history keeps the last events of each pod, logs every one, and hands them to whoever follows.
+type history struct {
+	log   *slog.Logger
+	begin time.Time // the zero of Event.Offset
+
+	mu          sync.Mutex
+	pods        map[string]*podEvents // by full name; "" for the supervisor's own
+	subscribers map[chan runtime.Event]struct{}
+}
+
+type podEvents struct {
+	events []runtime.Event // oldest first
+}
+
+const (
+	eventsPerPod     = 100
+	podsInHistory    = 2000 // those of pods long gone are dropped beyond it
+	subscriberBuffer = 1024
+)
+
+func newHistory(log *slog.Logger) *history {
+	return &history{log: log, begin: time.Now(), pods: map[string]*podEvents{}, subscribers: map[chan runtime.Event]struct{}{}}
+}
+
+// add records an event under a key, the pod's full name. The same event again only counts up.
+func (h *history) add(key string, e runtime.Event) {
+	e.Time = time.Now()
+	e.Offset = e.Time.Sub(h.begin)
+	level := slog.LevelInfo
+	if e.Type == warning {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{slog.String("reason", e.Reason)}
+	if e.Pod != "" {
+		attrs = append(attrs, slog.String("pod", e.Pod))
+	}
+	if e.Container != "" {
+		attrs = append(attrs, slog.String("container", e.Container))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	repeated := h.remember(key, e)
+	// A probe that fails for hours is one line in the log per power of two, and one entry in the history.
+	if repeated&(repeated-1) == 0 {
+		if repeated > 1 {
+			attrs = append(attrs, slog.Int("count", repeated))
+		}
+		h.log.LogAttrs(context.Background(), level, e.Message, attrs...)
+	}
+	for ch := range h.subscribers {
+		select {
+		case ch <- e:
+		default: // it does not read: it is cut off rather than waited for
+			delete(h.subscribers, ch)
+			close(ch)
+		}
+	}
+}
+
+// remember returns how often the event has happened in a row.
+func (h *history) remember(key string, e runtime.Event) int {
+	p := h.pods[key]
+	if p == nil {
+		if len(h.pods) >= podsInHistory {
+			h.dropOldest()
+		}
+		p = &podEvents{}
+		h.pods[key] = p
+	}
+	for i := len(p.events) - 1; i >= 0 && i >= len(p.events)-4; i-- {
+		if old := &p.events[i]; old.Container == e.Container && old.Reason == e.Reason && old.Message == e.Message {
+			old.Count = max(old.Count, 1) + 1
+			old.Time = e.Time
+			return old.Count
+		}
+	}
+	if len(p.events) == eventsPerPod {
+		p.events = slices.Delete(p.events, 0, 1)
+	}
+	p.events = append(p.events, e)
+	return 1
+}
+
+func (h *history) dropOldest() {
+	oldest := ""
+	for key, p := range h.pods {
+		if key == "" {
+			continue
+		}
+		if o := h.pods[oldest]; oldest == "" || p.events[len(p.events)-1].Time.Before(o.events[len(o.events)-1].Time) {
+			oldest = key
+		}
+	}
+	delete(h.pods, oldest)
+}
+
+// all returns what is known, in order of time.
+func (h *history) all() []runtime.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []runtime.Event
+	for _, p := range h.pods {
+		all = append(all, p.events...)
+	}
+	slices.SortStableFunc(all, func(a, b runtime.Event) int { return int(a.Offset - b.Offset) })
+	return all
+}
+
+// follow returns a channel of the events from now on; it is closed when its reader is too slow, or by stop.
+func (h *history) follow() (events <-chan runtime.Event, stop func()) {
+	ch := make(chan runtime.Event, subscriberBuffer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.subscribers[ch] = struct{}{}
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if _, ok := h.subscribers[ch]; ok {
+			delete(h.subscribers, ch)
+			close(ch)
+		}
+	}
+}
+
+// Event types, and the reasons that are not literal at their one place. Those of the kubelet are from
+// pkg/kubelet/events/event.go.
+const (
+	normal  = "Normal"
+	warning = "Warning"
+
+	reasonStarted       = "Started"
+	reasonKilling       = "Killing"
+	reasonBackOff       = "BackOff"
+	reasonFailed        = "Failed"
+	reasonUnhealthy     = "Unhealthy"
+	reasonProbeWarning  = "ProbeWarning"
+	reasonFailedSandbox = "FailedCreatePodSandBox"
+	reasonFailedKill    = "FailedKillPod"
+	reasonPostStart     = "FailedPostStartHook"
+	reasonPreStop       = "FailedPreStopHook"
+	reasonInvalid       = "FailedValidation"
+
+	// Ours: what the kubelet tells through the API server's pod status instead.
+	reasonAdopted   = "Adopted"
+	reasonWaiting   = "Waiting"
+	reasonExited    = "Exited"
+	reasonStartedUp = "StartupSucceeded"
+	reasonReady     = "Ready"
+	reasonNotReady  = "NotReady"
+	reasonStopped   = "Stopped"
+	reasonCompleted = "Completed"
+	reasonSource    = "SourceProblem"
+)

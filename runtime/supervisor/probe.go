@@ -1,0 +1,281 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// probeKind is one of the three kinds of probes, as the kubelet spells them in messages.
+type probeKind string
+
+const (
+	startup   probeKind = "Startup"
+	liveness  probeKind = "Liveness"
+	readiness probeKind = "Readiness"
+)
+
+// Outcome is the result of one check.
+type Outcome string
+
+// The outcomes of a check.
+const (
+	Passed  Outcome = "passed"
+	Warned  Outcome = "warned"  // passed, with something to tell
+	Failed  Outcome = "failed"  // it answered wrongly, or not in time
+	Unknown Outcome = "unknown" // the check itself could not be made: tried again, then as if it had not been
+)
+
+// ProbeTarget is what a check needs to know.
+type ProbeTarget struct {
+	Pod       *runtime.Pod
+	Container *corev1.Container
+	Probe     *corev1.Probe
+	Running   runtime.Container // an Execer for exec probes
+	Timeout   time.Duration
+}
+
+// Check makes one check. It returns within the target's timeout.
+type Check func(ctx context.Context, target ProbeTarget) (Outcome, string)
+
+// probeReport is what a probe worker tells the pod: every failure, and every change of the result.
+type probeReport struct {
+	kind    probeKind
+	outcome Outcome
+	text    string
+	decided bool // the threshold was reached: the outcome is the result from now on
+	early   bool // a failure of an eager probe, which does not count
+}
+
+// prober checks one thing about one run of a container until its result is final or ctx ends
+// (pkg/kubelet/prober/worker.go; statements 69 to 79).
+//
+//	started + initialDelay + n*period: counted against the thresholds
+//	started + n*eager, until the first success: only a success counts
+type prober struct {
+	check     Check
+	target    ProbeTarget
+	kind      probeKind
+	startedAt time.Time
+	eager     time.Duration // 0 for none
+	jitter    bool          // wait for a random part of the period first: many were adopted at once
+	known     bool          // readiness of an adopted container: its result so far
+	tell      func(probeReport)
+}
+
+// eagerTimeout bounds an early check: one that hangs must not hide the moment when the answer is there.
+const eagerTimeout = time.Second
+
+func (w *prober) run(ctx context.Context) {
+	spec := w.target.Probe
+	period := time.Duration(spec.PeriodSeconds) * time.Second
+	timeout := time.Duration(spec.TimeoutSeconds) * time.Second
+	next := w.startedAt.Add(time.Duration(spec.InitialDelaySeconds) * time.Second)
+	if now := time.Now(); next.Before(now) {
+		next = now
+		if w.jitter {
+			next = now.Add(rand.N(period))
+		}
+	}
+	early, eager := time.Now(), w.eager > 0
+	result, row, last := w.known, 0, Unknown
+	for {
+		isEarly := eager && early.Before(next)
+		at := next
+		if isEarly {
+			at = early
+		}
+		if !sleepUntil(ctx, at) {
+			return
+		}
+		w.target.Timeout = timeout
+		if isEarly {
+			w.target.Timeout = min(timeout, max(eagerTimeout, w.eager))
+		}
+		outcome, text := w.attempt(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		now := time.Now()
+		early = later(at.Add(w.eager), now)
+		if !isEarly { // a ticker that drops what it was late for
+			for next = next.Add(period); next.Before(now); next = next.Add(period) {
+			}
+		}
+		passed := outcome == Passed || outcome == Warned
+		switch {
+		case outcome == Unknown:
+			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text})
+			continue
+		case isEarly && !passed:
+			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text, early: true})
+			continue
+		}
+		eager = eager && !passed
+		if passed != (last == Passed) || last == Unknown {
+			row = 0
+		}
+		row++
+		last = Failed
+		threshold := spec.FailureThreshold
+		if passed {
+			last, threshold = Passed, spec.SuccessThreshold
+		}
+		decided := row >= int(threshold)
+		changed := decided && (passed != result || w.kind != readiness)
+		if decided {
+			result = passed
+		}
+		if changed || !passed || outcome == Warned {
+			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text, decided: decided})
+		}
+		if decided && (w.kind == startup || w.kind == liveness && !passed) {
+			return // on hold until there is a new container (statement 73)
+		}
+	}
+}
+
+// attempt makes up to three tries when the check itself cannot be made (statement 79).
+func (w *prober) attempt(ctx context.Context) (Outcome, string) {
+	var outcome Outcome
+	var text string
+	for range 3 {
+		if outcome, text = w.check(ctx, w.target); outcome != Unknown || ctx.Err() != nil {
+			break
+		}
+	}
+	return outcome, text
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// sleepUntil returns false when ctx ends first.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	d := time.Until(at)
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// startProbes starts the probes that apply now: startup alone until it has succeeded (statement 72).
+func (p *pod) startProbes(c *container, adopted bool) {
+	if c.init && !c.sidecar {
+		return
+	}
+	probes := map[probeKind]*corev1.Probe{startup: c.spec.StartupProbe}
+	if c.started {
+		probes = map[probeKind]*corev1.Probe{liveness: c.spec.LivenessProbe, readiness: c.spec.ReadinessProbe}
+	}
+	for kind, probe := range probes {
+		if probe == nil {
+			continue
+		}
+		run := c.run
+		w := &prober{
+			check: p.check, kind: kind, startedAt: c.info.StartedAt, jitter: adopted,
+			target: ProbeTarget{Pod: p.cur, Container: c.spec, Probe: probe, Running: c.rc},
+			tell:   func(r probeReport) { p.in.put(evProbe{c, run, r}) },
+		}
+		switch {
+		case kind == readiness && c.ready:
+			w.known = true
+		case kind != liveness:
+			w.eager = eagerPeriod(p.cur)
+		}
+		ctx := c.ctx
+		p.work.Go(func() { w.run(ctx) })
+	}
+}
+
+// eagerPeriod is 0 when the pod does not ask for one.
+func eagerPeriod(pod *runtime.Pod) time.Duration {
+	d, err := time.ParseDuration(pod.Annotations[runtime.EagerProbeAnnotation])
+	if err != nil || d <= 0 {
+		return 0
+	}
+	return max(d, 10*time.Millisecond)
+}
+
+func (p *pod) onProbe(e evProbe) {
+	c := e.c
+	if !p.current(c, e.run) || c.state != ctrRunning {
+		return
+	}
+	passed := e.outcome == Passed || e.outcome == Warned
+	switch {
+	case e.outcome == Unknown:
+		p.event(c, warning, reasonUnhealthy, fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
+		return
+	case e.outcome == Warned:
+		p.event(c, warning, reasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))
+	case !passed:
+		c.probe = fmt.Sprintf("%s probe failed: %s", e.kind, e.text)
+		p.problem = "container " + c.spec.Name + ": " + c.probe
+		if !e.early {
+			p.event(c, warning, reasonUnhealthy, c.probe)
+		}
+	}
+	if !e.decided {
+		return
+	}
+	switch e.kind {
+	case startup:
+		p.onStartup(c, passed)
+	case liveness:
+		if !passed {
+			p.unhealthy(c, liveness, c.spec.LivenessProbe)
+		}
+	case readiness:
+		c.ready = passed
+	default:
+		p.log.Error("a probe of an unknown kind", "pod", p.fullName, "kind", string(e.kind))
+	}
+}
+
+func (p *pod) onStartup(c *container, passed bool) {
+	if !passed {
+		p.unhealthy(c, startup, c.spec.StartupProbe)
+		return
+	}
+	if c.started {
+		return
+	}
+	c.started, c.probe = true, ""
+	c.ready = c.spec.ReadinessProbe == nil
+	p.event(c, normal, reasonStartedUp, "Startup probe succeeded")
+	p.startProbes(c, false)
+	p.advance()
+}
+
+// unhealthy kills a container that failed its liveness or startup probe, with the probe's own grace
+// period if it has one (statement 78).
+func (p *pod) unhealthy(c *container, kind probeKind, probe *corev1.Probe) {
+	grace := p.grace()
+	if s := probe.TerminationGracePeriodSeconds; s != nil {
+		grace = time.Duration(*s) * time.Second
+	}
+	message := fmt.Sprintf("Container %s failed %s probe", c.spec.Name, map[probeKind]string{startup: "startup", liveness: "liveness"}[kind])
+	c.killed = true
+	if decide(p.cur, c) != restartNone {
+		message += ", will be restarted"
+	}
+	p.kill(c, grace, message)
+}

@@ -1,0 +1,127 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// decision is what follows the end of a container.
+type decision string
+
+const (
+	restartNone decision = "none"
+	restartOne  decision = "one"
+	restartAll  decision = "all"
+)
+
+// decide applies the container's restart rules, then its own policy, then the pod's
+// (pkg/api/v1/pod ContainerShouldRestart). What a probe or hook killed is started again unless the
+// policy is Never, whatever it exited with (kuberuntime_manager.go computePodActions).
+func decide(pod *runtime.Pod, c *container) decision {
+	exit := c.exit
+	if exit == nil {
+		exit = &runtime.Exit{Code: -1}
+	}
+	if c.spec.RestartPolicy != nil && !c.killed {
+		switch rule := matchingRule(c.spec.RestartPolicyRules, int32(exit.Code)); rule {
+		case corev1.ContainerRestartRuleActionRestart:
+			return restartOne
+		case corev1.ContainerRestartRuleActionRestartAllContainers:
+			return restartAll
+		default: // no rule, or one that this version does not know
+		}
+	}
+	if c.sidecar {
+		return restartOne // whatever the pod's policy (statement 58)
+	}
+	policy := string(pod.Spec.RestartPolicy)
+	if c.spec.RestartPolicy != nil {
+		policy = string(*c.spec.RestartPolicy)
+	}
+	if c.init && c.spec.RestartPolicy == nil && policy == string(corev1.RestartPolicyAlways) {
+		policy = string(corev1.RestartPolicyOnFailure) // done is done for an init container
+	}
+	failed := exit.Code != 0 || c.killed || c.init && exit.OOMKilled
+	switch policy {
+	case string(corev1.RestartPolicyNever):
+		return restartNone
+	case string(corev1.RestartPolicyOnFailure):
+		if !failed {
+			return restartNone
+		}
+		return restartOne
+	default:
+		return restartOne
+	}
+}
+
+func matchingRule(rules []corev1.ContainerRestartRule, code int32) corev1.ContainerRestartRuleAction {
+	for _, rule := range rules {
+		if rule.ExitCodes == nil {
+			continue
+		}
+		in := slices.Contains(rule.ExitCodes.Values, code)
+		if in == (rule.ExitCodes.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn) {
+			return rule.Action
+		}
+	}
+	return ""
+}
+
+// tellExit records how a container ended, and with what last words when nobody asked for it.
+func (p *pod) tellExit(c *container, wanted bool) {
+	e := c.exit
+	how := fmt.Sprintf("exit code %d", e.Code)
+	switch {
+	case e.Signal != "":
+		how = "signal " + e.Signal
+	case e.Code < 0:
+		how = "an exit code that nobody saw"
+	}
+	c.reason = "Error"
+	switch {
+	case e.OOMKilled:
+		c.reason = "OOMKilled"
+		how += ", out of memory"
+	case e.Code == 0:
+		c.reason = "Completed"
+	}
+	c.message = e.Message
+	text := fmt.Sprintf("Container %s ended with %s", c.spec.Name, how)
+	if wanted && !c.killed {
+		p.event(c, normal, reasonExited, text)
+		return
+	}
+	kind := warning
+	if e.Code == 0 && !e.OOMKilled {
+		kind = normal
+	}
+	p.event(c, kind, reasonExited, text)
+	if c.init && !initFailed(e) && !c.sidecar {
+		return // it did its work
+	}
+	p.lastExit = fmt.Sprintf("container %s ended with %s", c.spec.Name, how)
+	if c.killed && c.probe != "" {
+		p.lastExit += " after " + c.probe
+	}
+	if words := p.lastWords(c); words != "" {
+		p.lastExit += ":\n" + words
+	}
+}
+
+// lastWords is the termination message, or else the end of the log.
+func (p *pod) lastWords(c *container) string {
+	if c.exit.Message != "" {
+		return c.exit.Message
+	}
+	if p.tail == nil || c.info.LogPath == "" {
+		return ""
+	}
+	return p.tail(c.info.LogPath, lastLines)
+}
+
+const lastLines = 10

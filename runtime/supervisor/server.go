@@ -1,0 +1,350 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/logs"
+)
+
+// The control API, on the unix socket. Errors are {"error":"..."} with a 4xx or 5xx code.
+//
+//	GET  /v1/status                    runtime.Status
+//	GET  /v1/events?follow=true        runtime.Event, one JSON object per line, oldest first
+//	GET  /v1/logs?pod=P&container=C&previous=true&follow=true&tail=N&since=RFC3339   the log
+//	POST /v1/stop                      stops all pods in order, then the supervisor; the events meanwhile
+//	POST /v1/restart?pod=P             restarts the pod's containers
+const (
+	pathStatus  = "/v1/status"
+	pathEvents  = "/v1/events"
+	pathLogs    = "/v1/logs"
+	pathStop    = "/v1/stop"
+	pathRestart = "/v1/restart"
+)
+
+// serve answers on the listener until the returned function is called, which waits for what is being answered.
+func (s *supervisor) serve(l net.Listener) (stop func()) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathStatus, s.getStatus)
+	mux.HandleFunc("GET "+pathEvents, s.getEvents)
+	mux.HandleFunc("GET "+pathLogs, s.getLogs)
+	mux.HandleFunc("POST "+pathStop, s.postStop)
+	mux.HandleFunc("POST "+pathRestart, s.postRestart)
+	const small = 8 << 10
+	ctx, cancel := context.WithCancel(context.Background()) // of streams: they end with the server
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, small)
+			mux.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: small,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("the control socket is closed", "error", err)
+		}
+	}()
+	return func() {
+		// A stop request has its last lines to write; others are cut off.
+		patience, done := context.WithTimeout(context.Background(), time.Second)
+		defer done()
+		time.AfterFunc(100*time.Millisecond, cancel)
+		if err := server.Shutdown(patience); err != nil {
+			_ = server.Close() // what does not end in time is cut off
+		}
+		cancel()
+		_ = os.Remove(s.opts.SocketPath) // a socket that stays is replaced by the next supervisor
+	}
+}
+
+func fail(w http.ResponseWriter, code int, format string, args ...any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error": fmt.Sprintf(format, args...)}) // the client may be gone
+}
+
+func (s *supervisor) getStatus(w http.ResponseWriter, r *http.Request) {
+	if _, err := query(r); err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.statusNow()) // the client may be gone
+}
+
+func (s *supervisor) getEvents(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "follow")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	follow, err := boolean(q, "follow")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	live, end := s.history.follow() // before the past is read, so that nothing is missed between
+	defer end()
+	past := s.history.all()
+	out := newStream(w)
+	for _, e := range past {
+		if !out.send(e) {
+			return
+		}
+	}
+	if !follow {
+		return
+	}
+	out.flush()
+	var last time.Duration
+	if len(past) > 0 {
+		last = past[len(past)-1].Offset
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.stopped:
+			return
+		case e, ok := <-live:
+			if !ok || e.Offset > last && !out.send(e) {
+				return
+			}
+			out.flush()
+		}
+	}
+}
+
+// stream writes JSON lines.
+type stream struct {
+	enc *json.Encoder
+	rc  *http.ResponseController
+}
+
+func newStream(w http.ResponseWriter) *stream {
+	w.Header().Set("Content-Type", "application/jsonlines")
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Time{}) // it may last; a connection without deadlines is one already
+	return &stream{json.NewEncoder(w), rc}
+}
+
+func (s *stream) send(v any) bool { return s.enc.Encode(v) == nil }
+func (s *stream) flush()          { _ = s.rc.Flush() } // an error shows at the next send
+
+func (s *supervisor) postStop(w http.ResponseWriter, r *http.Request) {
+	if _, err := query(r); err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	live, end := s.history.follow()
+	defer end()
+	out := newStream(w)
+	s.requestStop()
+	out.flush()
+	for {
+		select {
+		case e, ok := <-live:
+			if !ok || !out.send(e) {
+				return // the stop goes on
+			}
+			out.flush()
+		case <-s.stopped:
+			for len(live) > 0 {
+				out.send(<-live)
+			}
+			out.send(runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin), Type: normal, Reason: reasonStopped, Message: allStopped})
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// allStopped is the message of the last event of a stop; without it the stop did not come to its end.
+const allStopped = "All pods are stopped"
+
+func (s *supervisor) postRestart(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "pod")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	p, err := s.find(q.Get("pod"))
+	if err != nil {
+		fail(w, http.StatusNotFound, "%v", err)
+		return
+	}
+	p.in.put(evRestart{})
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (s *supervisor) getLogs(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r, "pod", "container", "previous", "follow", "tail", "since")
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	opts, err := logOptions(q)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	p, err := s.find(q.Get("pod"))
+	if err != nil {
+		fail(w, http.StatusNotFound, "%v", err)
+		return
+	}
+	dir, err := logDir(p.status.Load(), q.Get("container"))
+	if err != nil {
+		fail(w, http.StatusNotFound, "%v", err)
+		return
+	}
+	out := &logWriter{w: w, rc: http.NewResponseController(w), follow: opts.Follow}
+	_ = out.rc.SetReadDeadline(time.Time{}) // a followed log has no end
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if opts.Follow {
+		out.start()
+	}
+	if err := logs.Copy(r.Context(), out, dir, opts); err != nil && !out.started {
+		code := http.StatusInternalServerError
+		if errors.Is(err, fs.ErrNotExist) {
+			code = http.StatusNotFound
+		}
+		fail(w, code, "%v", err)
+	}
+}
+
+// logWriter sends what it gets at once when it is followed.
+type logWriter struct {
+	w       io.Writer
+	rc      *http.ResponseController
+	follow  bool
+	started bool
+}
+
+func (l *logWriter) start() {
+	l.started = true
+	_ = l.rc.Flush() // an error shows at the first write
+}
+
+func (l *logWriter) Write(b []byte) (int, error) {
+	l.started = true
+	n, err := l.w.Write(b)
+	if err == nil && l.follow {
+		err = l.rc.Flush()
+	}
+	return n, err
+}
+
+// logDir is where the logs of a container lie.
+func logDir(status *runtime.PodStatus, name string) (string, error) {
+	if status == nil {
+		return "", errors.New("the pod has not been started")
+	}
+	for _, c := range status.Containers {
+		if c.Name == name || name == "" && !c.Init {
+			if c.LogPath == "" {
+				return "", fmt.Errorf("container %s has not been started", c.Name)
+			}
+			return filepath.Dir(c.LogPath), nil
+		}
+	}
+	return "", fmt.Errorf("pod %s has no container %q", status.Name, name)
+}
+
+func logOptions(q url.Values) (logs.Options, error) {
+	opts := logs.Options{Tail: -1}
+	var err error
+	if opts.Previous, err = boolean(q, "previous"); err != nil {
+		return opts, err
+	}
+	if opts.Follow, err = boolean(q, "follow"); err != nil {
+		return opts, err
+	}
+	if t := q.Get("tail"); t != "" {
+		if opts.Tail, err = strconv.Atoi(t); err != nil {
+			return opts, fmt.Errorf("tail must be a number, not %q", t)
+		}
+	}
+	if t := q.Get("since"); t != "" {
+		if opts.Since, err = time.Parse(time.RFC3339Nano, t); err != nil {
+			return opts, fmt.Errorf("since must be a time like 2006-01-02T15:04:05Z, not %q", t)
+		}
+	}
+	return opts, nil
+}
+
+// find looks a pod up by its name, with or without the node's suffix, or by its full name.
+func (s *supervisor) find(name string) (*pod, error) {
+	var found []*pod
+	for _, p := range s.view.Load().pods {
+		status := p.status.Load()
+		withSuffix, _ := splitFullName(p.fullName)
+		if p.fullName == name || withSuffix == name || status != nil && status.Name == name {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("there is no static pod %q", name)
+	case 1:
+		return found[0], nil
+	default:
+		return nil, fmt.Errorf("there are several static pods %q: use one of their full names, like %s", name, found[0].fullName)
+	}
+}
+
+// query parses the query and allows each of these names once and no others.
+func query(r *http.Request, allowed ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse the query: %w", err)
+	}
+	for name, values := range q {
+		if !slices.Contains(allowed, name) || len(values) != 1 {
+			return nil, fmt.Errorf("%q is no parameter of this, or given twice; it takes [%s]", name, strings.Join(allowed, " "))
+		}
+	}
+	return q, nil
+}
+
+func boolean(q url.Values, name string) (bool, error) {
+	value := q.Get(name)
+	if value == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("%s must be true or false, not %q", name, value)
+	}
+	return b, nil
+}
+
+func pid() int { return os.Getpid() }
+
+// lastLogLines is the end of a container's log, "" when it cannot be read.
+func lastLogLines(path string, lines int) string {
+	const most = 4 << 10
+	text, err := logs.LastLines(path, lines, most)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(text, "\n")
+}

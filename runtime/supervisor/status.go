@@ -1,0 +1,165 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// publish makes the pod's status, its record and the report to the supervisor from the machine's state.
+func (p *pod) publish() {
+	ready := p.isReady()
+	switch {
+	case ready && !p.wasReady:
+		if p.readyAt.IsZero() {
+			p.readyAt = time.Now()
+		}
+		p.problem = ""
+		p.event(nil, normal, reasonReady, "All containers are ready")
+	case !ready && p.wasReady && p.state == podRunning:
+		p.event(nil, warning, reasonNotReady, "Not all containers are ready")
+	}
+	p.wasReady = ready
+	p.record()
+	p.status.Store(p.makeStatus(ready))
+	r := report{fullName: p.fullName, started: p.hasStarted(), idle: p.state == podIdle && p.want == nil, seq: p.seq}
+	if p.cur != nil {
+		r.hash, r.alive = p.cur.Hash, true
+	}
+	if r != p.told {
+		p.told = r
+		p.reports.put(r)
+	}
+}
+
+// isReady says that all containers, sidecars among them, run and are ready; a pod that has succeeded is
+// as ready as it will be.
+func (p *pod) isReady() bool {
+	switch p.state {
+	case podFinished:
+		return p.phase == "Succeeded"
+	case podRunning:
+	default:
+		return false
+	}
+	if p.leaving() {
+		return false
+	}
+	for _, c := range p.containers {
+		if (!c.init || c.sidecar) && !(c.state == ctrRunning && c.ready) && !(c.state == ctrExited && !c.init && c.exit != nil && c.exit.Code == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasStarted says that those which start after this pod may go ahead.
+func (p *pod) hasStarted() bool {
+	switch p.state {
+	case podFinished:
+		return true
+	case podRunning:
+	default:
+		return false
+	}
+	for _, c := range p.containers {
+		if (!c.init || c.sidecar) && !(c.state == ctrRunning && c.started) && !(c.state == ctrExited && !c.init) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
+	of := p.cur
+	if of == nil {
+		of = p.want
+	}
+	if of == nil {
+		return nil
+	}
+	s := &runtime.PodStatus{
+		Name: shortName(of), Namespace: of.Namespace, UID: string(of.UID), Source: of.Origin,
+		Ready: ready, State: p.stateName(), Containers: []runtime.ContainerStatus{},
+		StartedAt: timePointer(p.startedAt),
+	}
+	if ready {
+		s.ReadyAt = timePointer(p.readyAt)
+	}
+	s.LastError = p.lastExit
+	if p.problem != "" && !ready {
+		s.LastError = p.problem
+		if p.lastExit != "" && p.problem != p.lastExit {
+			s.LastError += "; before that, " + p.lastExit
+		}
+	}
+	for _, c := range p.containers {
+		s.Restarts += max(c.restarts, 0)
+		if !c.init && s.PID == 0 && c.rc != nil {
+			s.PID = c.info.PID
+		}
+		s.Containers = append(s.Containers, c.status())
+	}
+	return s
+}
+
+// stateName is the pod's state in the words of runtime.PodStatus.
+func (p *pod) stateName() string {
+	switch p.state {
+	case podWaiting:
+		if !p.mayStart {
+			return "Waiting"
+		}
+		return "Pending"
+	case podOpening:
+		return "Starting"
+	case podStopping, podClosing:
+		return "Stopping"
+	case podFinished:
+		return p.phase
+	case podRunning:
+		if p.leaving() {
+			return "Stopping"
+		}
+		for _, c := range p.containers {
+			if c.state == ctrBackOff {
+				return "BackOff"
+			}
+		}
+		if !p.hasStarted() {
+			return "Starting"
+		}
+		return "Running"
+	default:
+		return "Pending"
+	}
+}
+
+func (c *container) status() runtime.ContainerStatus {
+	s := runtime.ContainerStatus{
+		Name: c.spec.Name, Init: c.init, Image: c.spec.Image, State: "Waiting", Reason: c.reason, Message: c.message,
+		Started: c.started, Ready: c.ready, RestartCount: max(c.restarts, 0), LastProbe: c.probe,
+		ID: c.info.ID, LogPath: c.info.LogPath, StartedAt: timePointer(c.info.StartedAt),
+	}
+	switch {
+	case c.rc != nil:
+		s.State, s.PID = "Running", c.info.PID
+	case c.state == ctrExited && c.exit != nil:
+		s.State = "Terminated"
+	case c.state == ctrWaiting:
+		if s.Reason == "" {
+			s.Reason = "PodInitializing"
+		}
+	}
+	if c.exit != nil && c.rc == nil {
+		s.ExitCode, s.Signal, s.FinishedAt = &c.exit.Code, c.exit.Signal, timePointer(c.exit.FinishedAt)
+	}
+	return s
+}
+
+func timePointer(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

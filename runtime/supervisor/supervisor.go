@@ -1,0 +1,285 @@
+// Package supervisor keeps static pods running: it decides, and a runtime.Runtime does.
+//
+//	source.Update (full sets) --merge--> what shall run --evWant--> one pod machine per full name
+//	                                        ^                          |  |        |
+//	                                        | started, alive, idle     |  |        +--> status, record on disk
+//	                                        +---------- report --------+  +--> Runtime, probes, hooks --> events
+//
+// One goroutine (run) merges the sources and knows the order of the pods; one goroutine per pod owns
+// its state machine (pod.go draws it). They talk through mailboxes that never block. Nothing ticks but
+// probes and the runtime's housekeeping: everything else waits for an event.
+//
+// The end of the context leaves all containers running, as the end of a kubelet does: the next
+// supervisor adopts them through Runtime.List. Only a stop that is asked for on the control socket ends
+// them, dependents first.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/source"
+)
+
+// Options is everything that a supervisor needs. Runtime, Sources, SocketPath and LockPath are mandatory.
+type Options struct {
+	Runtime     runtime.Runtime
+	RuntimeName string // "process"
+	Sources     []source.Source
+	SocketPath  string // of the control socket; its directory is made, with mode 0700
+	LockPath    string // one supervisor at a time; holds the PID as text
+	StateDir    string // what adoption needs is kept here; "" keeps it in memory
+	Version     string
+	Log         io.Writer     // structured text lines; nil for none
+	BackOff     BackOffLimits // zero values are the kubelet's
+	Check       Check         // makes probes; nil for package health
+	// Ready is called once, when the control socket answers; nil for nobody.
+	Ready func()
+}
+
+// shared is what pods have in common.
+type shared struct {
+	ctx     context.Context // its end leaves containers running
+	rt      runtime.Runtime
+	log     *slog.Logger
+	history *history
+	records *records
+	reports *mailbox[report]
+	work    *sync.WaitGroup
+	limits  BackOffLimits
+	check   Check
+	tail    func(path string, lines int) string
+}
+
+// supervisor is the state of one Run. The goroutine of run owns all of it but view and stopping.
+type supervisor struct {
+	*shared
+	opts    Options
+	begun   time.Time
+	updates chan sourceUpdate
+	stops   chan struct{} // a stop was asked for
+	once    sync.Once
+	stopped chan struct{} // closed when all pods are gone after a stop
+
+	latest   []*source.Update // per source, nil before its first one
+	found    []runtime.Found  // what ran before us
+	listed   bool
+	adopted  bool
+	stopping bool
+	members  map[string]*member
+	order    order
+	affects  map[string][]string     // full name -> those whose permissions depend on it
+	lastGood map[string]*runtime.Pod // adopted pods whose manifest cannot be read at the moment
+	warned   map[string]bool
+	problems []runtime.Problem
+
+	view atomic.Pointer[view]
+}
+
+// view is what status requests look at.
+type view struct {
+	pods     []*pod
+	problems []runtime.Problem
+	known    bool // the sets of all sources are known
+}
+
+type sourceUpdate struct {
+	index int
+	source.Update
+}
+
+// Run supervises until ctx ends, which leaves all containers running, or until a stop was asked for on
+// the socket and every pod is gone. It returns a *LockedError when another supervisor holds the lock.
+func Run(ctx context.Context, opts Options) error {
+	lock, err := takeLock(opts.LockPath)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // and only then, that is after all else has ended
+	s, err := newSupervisor(opts)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(opts.SocketPath)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.ctx = ctx
+	stopServing := s.serve(listener)
+	defer stopServing()
+	s.log.Info("supervisor started", "pid", os.Getpid(), "version", opts.Version, "runtime", opts.RuntimeName)
+	if opts.Ready != nil {
+		opts.Ready()
+	}
+	return s.supervise(ctx, cancel)
+}
+
+func newSupervisor(opts Options) (*supervisor, error) {
+	out := opts.Log
+	if out == nil {
+		out = io.Discard
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
+	recs, err := openRecords(opts.StateDir, log)
+	if err != nil {
+		return nil, err
+	}
+	check := opts.Check
+	if check == nil {
+		check = defaultCheck
+	}
+	s := &supervisor{
+		shared: &shared{
+			rt: opts.Runtime, log: log, history: newHistory(log), records: recs, reports: newMailbox[report](),
+			work: &sync.WaitGroup{}, limits: opts.BackOff.withDefaults(), check: check, tail: lastLogLines,
+		},
+		opts: opts, begun: time.Now(), updates: make(chan sourceUpdate), stops: make(chan struct{}), stopped: make(chan struct{}),
+		latest: make([]*source.Update, len(opts.Sources)), members: map[string]*member{}, affects: map[string][]string{},
+		lastGood: map[string]*runtime.Pod{}, warned: map[string]bool{},
+	}
+	s.view.Store(&view{})
+	return s, nil
+}
+
+// supervise runs sources, records and housekeeping beside the main loop, and ends them after it.
+func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) error {
+	listed := make(chan []runtime.Found, 1)
+	s.work.Go(func() { s.list(ctx, listed) })
+	s.work.Go(func() { s.records.run(ctx) })
+	for i, src := range s.opts.Sources {
+		s.work.Go(func() { s.runSource(ctx, i, src) })
+	}
+	if keeper, ok := s.rt.(runtime.Housekeeper); ok {
+		s.work.Go(func() { s.housekeep(ctx, keeper) })
+	}
+	s.loop(ctx, listed)
+	cancel()
+	s.work.Wait()
+	s.log.Info("supervisor ended", "pods-stopped", s.stopping)
+	return nil
+}
+
+// loop is the one goroutine that owns the members.
+func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) {
+	stops := s.stops
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case found := <-listed:
+			s.found, s.listed = found, true
+			s.apply()
+		case u := <-s.updates:
+			s.latest[u.index] = &u.Update
+			s.tellProblems(u.Problems)
+			s.apply()
+		case <-s.reports.ready:
+			for _, r := range s.reports.take() {
+				s.onReport(r)
+			}
+		case <-stops:
+			stops = nil
+			s.stopping = true
+			s.history.add("", runtime.Event{Type: normal, Reason: reasonKilling, Message: "Stopping all pods, as asked for"})
+			s.apply()
+		}
+		if s.stopping && s.adopted && len(s.members) == 0 {
+			close(s.stopped)
+			return
+		}
+	}
+}
+
+// requestStop asks for an orderly stop of everything; more than once is the same as once.
+func (s *supervisor) requestStop() { s.once.Do(func() { close(s.stops) }) }
+
+// list asks the runtime until it answers: without knowing what runs nothing may be started.
+func (s *supervisor) list(ctx context.Context, listed chan<- []runtime.Found) {
+	delay := 250 * time.Millisecond
+	for {
+		found, err := s.rt.List(ctx)
+		if err != nil {
+			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot list running containers: " + err.Error()})
+		}
+		if err == nil || found != nil { // an error beside a result only names what could not be read
+			listed <- found
+			return
+		}
+		delay = min(2*delay, 5*time.Second)
+		if !sleepUntil(ctx, time.Now().Add(delay)) {
+			return
+		}
+	}
+}
+
+// runSource feeds one source into the loop. A source that ends by itself is as good as one that cannot be read.
+func (s *supervisor) runSource(ctx context.Context, index int, src source.Source) {
+	ch := make(chan source.Update)
+	ended := make(chan error, 1)
+	go func() { ended <- src.Run(ctx, ch) }()
+	forward := func(u source.Update) {
+		select {
+		case s.updates <- sourceUpdate{index, u}:
+		case <-ctx.Done():
+		}
+	}
+	var last source.Update
+	for {
+		select {
+		case u := <-ch:
+			last = u
+			forward(u)
+		case err := <-ended:
+			if ctx.Err() != nil {
+				return
+			}
+			if err == nil {
+				err = errors.New("it ended")
+			}
+			last.Incomplete = true
+			last.Problems = append(slices.Clip(last.Problems), runtime.Problem{Source: src.String(), Message: fmt.Sprintf("cannot read static pods: %v", err)})
+			forward(last)
+			return
+		}
+	}
+}
+
+const housekeepingPeriod = 10 * time.Second
+
+func (s *supervisor) housekeep(ctx context.Context, keeper runtime.Housekeeper) {
+	for sleepUntil(ctx, time.Now().Add(housekeepingPeriod)) {
+		if err := keeper.Housekeep(ctx); err != nil && ctx.Err() == nil {
+			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot look after the logs: " + err.Error()})
+		}
+	}
+}
+
+// tellProblems makes an event of every problem that is new.
+func (s *supervisor) tellProblems(problems []runtime.Problem) {
+	for _, problem := range problems {
+		key := "problem\x00" + problem.Source + "\x00" + problem.Message
+		if s.warned[key] {
+			continue
+		}
+		s.warned[key] = true
+		message := problem.Source
+		if problem.Line > 0 {
+			message += fmt.Sprintf(":%d", problem.Line)
+		}
+		s.history.add("", runtime.Event{Type: warning, Reason: reasonInvalid, Message: message + ": " + problem.Message})
+	}
+	if len(s.warned) > 10000 { // a file that is broken in ever new ways
+		clear(s.warned)
+	}
+}
