@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// mustComplete registers a flag's completion. It can only fail for a flag that
+// the command does not have, which every run would show at once.
+func mustComplete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic(fmt.Sprintf("completion of --%s: %v", flag, err))
+	}
+}
+
+// noFiles completes with nothing: the shell must not offer file names.
+var noFiles = cobra.NoFileCompletions
+
+func completeDirs(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+func registerGlobalCompletions(root *cobra.Command) {
+	mustComplete(root, "root", completeDirs)
+	mustComplete(root, "components-dir", completeDirs)
+	mustComplete(root, "port-offset", noFiles)
+	mustComplete(root, "settings", cobra.FixedCompletions([]cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt))
+}

@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+)
+
+// configFlags are the flags that make a config.Config, with kubeadm's names
+// (cmd/kubeadm/app/cmd/options/constant.go) wherever kubeadm has the flag.
+type configFlags struct {
+	advertiseAddress     string
+	bindPort             int
+	nodeName             string
+	serviceCIDR          string
+	podNetworkCIDR       string
+	serviceDNSDomain     string
+	controlPlaneEndpoint string
+	certExtraSANs        []string
+	certDir              string
+	kubernetesVersion    string
+	imageRepository      string
+	ignorePreflight      []string
+	skipPhases           []string
+	runtime              string
+}
+
+// add gives the flags to a command and to those below it.
+func (f *configFlags) add(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&f.advertiseAddress, "apiserver-advertise-address", "", "The IP `address` on which the API server says it listens; any address of this machine, 127.0.0.1 too. Default: the address of the default route.")
+	flags.IntVar(&f.bindPort, "apiserver-bind-port", config.DefaultBindPort, "Port for the API server to bind to; --port-offset is added.")
+	flags.StringVar(&f.nodeName, "node-name", "", "The node's name. Default: the host name, in lower case.")
+	flags.StringVar(&f.serviceCIDR, "service-cidr", config.DefaultServiceSubnet, "`CIDR` of the virtual IPs of Services; two, separated by a comma, for dual stack.")
+	flags.StringVar(&f.podNetworkCIDR, "pod-network-cidr", "", "`CIDR` of the pod network, from which each node gets a part; two, separated by a comma, for dual stack. Default: none.")
+	flags.StringVar(&f.serviceDNSDomain, "service-dns-domain", config.DefaultDNSDomain, "Domain of Services, such as myorg.internal.")
+	flags.StringVar(&f.controlPlaneEndpoint, "control-plane-endpoint", "", "A stable IP address or DNS name for the control plane, with or without :port.")
+	flags.StringSliceVar(&f.certExtraSANs, "apiserver-cert-extra-sans", nil, "More IP addresses and DNS `names` for the API server's certificate.")
+	flags.StringVar(&f.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
+	flags.StringVar(&f.kubernetesVersion, "kubernetes-version", config.DefaultKubernetesVersion, "Kubernetes version of the control plane.")
+	flags.StringVar(&f.imageRepository, "image-repository", config.DefaultImageRepository, "Registry of the images that the manifests name.")
+	flags.StringSliceVar(&f.ignorePreflight, "ignore-preflight-errors", nil, "`Checks` whose errors are shown as warnings, such as 'NumCPU,Mem'; 'all' for all of them.")
+	flags.StringSliceVar(&f.skipPhases, "skip-phases", nil, "`Phases` to leave out.")
+	flags.StringVar(&f.runtime, "runtime", config.RuntimeProcess, "What runs the components: process (host processes).")
+	for _, name := range []string{"apiserver-advertise-address", "apiserver-bind-port", "node-name", "service-cidr", "pod-network-cidr",
+		"service-dns-domain", "control-plane-endpoint", "apiserver-cert-extra-sans", "image-repository"} {
+		mustComplete(cmd, name, noFiles)
+	}
+	mustComplete(cmd, "kubernetes-version", cobra.FixedCompletions([]cobra.Completion{config.DefaultKubernetesVersion}, cobra.ShellCompDirectiveNoFileComp))
+	mustComplete(cmd, "runtime", cobra.FixedCompletions([]cobra.Completion{config.RuntimeProcess}, cobra.ShellCompDirectiveNoFileComp))
+	mustComplete(cmd, "cert-dir", completeDirs)
+}
+
+// defaultCertDir is kubeadm's, as it is shown in help texts.
+const defaultCertDir = "/etc/kubernetes/pki"
+
+// config merges the flags into the default configuration. What is left for
+// the machine to say (node name, advertise address) stays empty. The errors are
+// those of values that are no addresses, CIDRs and so on; Validate finds the rest.
+func (f *configFlags) config(flags *pflag.FlagSet, global globalFlags) (config.Config, error) {
+	cfg := config.Default(global.root)
+	cfg.PortOffset = global.portOffset
+	cfg.ComponentsDir = global.componentsDir
+	cfg.Runtime = f.runtime
+	cfg.Node.Name = f.nodeName
+	cfg.Node.BindPort = f.bindPort
+	cfg.Networking.DNSDomain = f.serviceDNSDomain
+	cfg.ControlPlaneEndpoint = f.controlPlaneEndpoint
+	cfg.APIServer.CertSANs = f.certExtraSANs
+	cfg.KubernetesVersion = f.kubernetesVersion
+	cfg.ImageRepository = f.imageRepository
+	cfg.IgnorePreflightErrors = f.ignorePreflight
+	cfg.SkipPhases = f.skipPhases
+	if flags.Changed("cert-dir") {
+		cfg.CertificatesDir = belowRoot(global.root, f.certDir)
+	}
+	var errs []error
+	if f.advertiseAddress != "" {
+		addr, err := config.ParseAddr(f.advertiseAddress)
+		errs = append(errs, flagValueError("localAPIEndpoint.advertiseAddress", "--apiserver-advertise-address", f.advertiseAddress, err))
+		cfg.Node.AdvertiseAddress = addr
+	}
+	var err error
+	cfg.Networking.ServiceSubnets, err = config.ParseSubnets(f.serviceCIDR)
+	errs = append(errs, flagValueError("networking.serviceSubnet", "--service-cidr", f.serviceCIDR, err))
+	cfg.Networking.PodSubnets, err = config.ParseSubnets(f.podNetworkCIDR)
+	errs = append(errs, flagValueError("networking.podSubnet", "--pod-network-cidr", f.podNetworkCIDR, err))
+	return cfg, errors.Join(errs...)
+}
+
+// flagValueError says that a flag's text could not be parsed; nil when it could.
+func flagValueError(field, flag, value string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &config.FieldError{Field: field, Flag: flag, Value: value, Problem: err.Error()}
+}
+
+// belowRoot places a path below the root, unless it lies there already.
+func belowRoot(root, path string) string {
+	if root == "" || !filepath.IsAbs(path) {
+		return path
+	}
+	if path == root || strings.HasPrefix(path, root+"/") {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(root, path)
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// usageError is a wrong use of the command line, or wrong settings.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// usage makes a usageError.
+func usage(format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// hintError adds a remedy to an error.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+func (e *hintError) Hint() string  { return e.hint }
+
+// withHint adds a remedy to an error; an empty one changes nothing.
+func withHint(err error, hint string) error {
+	if err == nil || hint == "" {
+		return err
+	}
+	return &hintError{err: err, hint: hint}
+}
+
+// printError writes what went wrong, and what to do about it. Several errors
+// at once, as validation and preflight find them, are all listed.
+//
+//	kubecrank: cannot write /etc/kubernetes/manifests/etcd.yaml: no space left on device
+//	hint: free some space below /etc, then run kubecrank init again: it continues
+func printError(w io.Writer, err error) {
+	if quiet := (*exitError)(nil); errors.As(err, &quiet) {
+		return // the result said it already
+	}
+	problems := flatten(err)
+	if len(problems) == 1 {
+		fmt.Fprintf(w, "kubecrank: %s\n", indented(problems[0].Error(), ""))
+		for _, hint := range hints(problems[0]) {
+			fmt.Fprintf(w, "hint: %s\n", indented(hint, "      "))
+		}
+		return
+	}
+	fmt.Fprintf(w, "kubecrank: %d problems\n", len(problems))
+	for _, p := range problems {
+		fmt.Fprintf(w, "  - %s\n", indented(p.Error(), "    "))
+		for _, hint := range hints(p) {
+			fmt.Fprintf(w, "    hint: %s\n", indented(hint, "          "))
+		}
+	}
+}
+
+// indented puts the lines after the first one below it, as far as they do not say where they want to be.
+func indented(text, prefix string) string {
+	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix)
+}
+
+// flatten returns the errors that were joined into err, at whatever depth, in order.
+func flatten(err error) []error {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		joined, ok := e.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, flatten(one)...)
+		}
+		// fmt.Errorf with two %w looks like a join, but has a text of its own.
+		if len(all) > 0 && err.Error() == joinedText(joined.Unwrap()) {
+			return all
+		}
+		return []error{err}
+	}
+	return []error{err}
+}
+
+func joinedText(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, e := range errs {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, "\n")
+}
+
+// hints collects the remedies of an error and of all those that it wraps, the outermost first.
+func hints(err error) []string {
+	var all []string
+	add := func(e error) {
+		if h, ok := e.(interface{ Hint() string }); ok && h.Hint() != "" && !slices.Contains(all, h.Hint()) {
+			all = append(all, h.Hint())
+		}
+	}
+	for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
+		e := queue[0]
+		add(e)
+		switch wrapper := e.(type) {
+		case interface{ Unwrap() error }:
+			if inner := wrapper.Unwrap(); inner != nil {
+				queue = append(queue, inner)
+			}
+		case interface{ Unwrap() []error }:
+			queue = append(queue, wrapper.Unwrap()...)
+		}
+	}
+	return all
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// ExitCode is how the program ends. Scripts rely on the numbers.
+type ExitCode int
+
+// The exit codes.
+const (
+	ExitDone      ExitCode = 0 // done
+	ExitFailed    ExitCode = 1 // failed
+	ExitUsage     ExitCode = 2 // wrong usage or configuration
+	ExitPreflight ExitCode = 3 // a preflight check failed
+	ExitUnhealthy ExitCode = 4 // a component did not become healthy
+	ExitRefused   ExitCode = 5 // it would destroy or overwrite something that is not ours
+)
+
+// exitError ends the program with a code and without a word: the result on
+// stdout has said what there is to say (status of a node that is not ready).
+type exitError struct{ code ExitCode }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// refusedError is something that we do not do without being told again.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// exitCode is the one place where an error becomes an exit code.
+func exitCode(err error) ExitCode {
+	var (
+		quiet   *exitError
+		refused *refusedError
+		notOurs *plan.RefusedError
+		usage   *usageError
+		noPhase *phases.UnknownPhaseError
+		checks  *plan.PreflightError
+		sick    *plan.NotHealthyError
+	)
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.As(err, &quiet):
+		return quiet.code
+	case errors.As(err, &refused), errors.As(err, &notOurs):
+		return ExitRefused
+	case errors.As(err, &usage), errors.As(err, &noPhase):
+		return ExitUsage
+	case errors.As(err, &checks):
+		return ExitPreflight
+	case errors.As(err, &sick):
+		return ExitUnhealthy
+	}
+	return ExitFailed
+}

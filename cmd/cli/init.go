@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// initOptions is what init runs on, next to its configuration.
+type initOptions struct {
+	dryRun bool
+	format string
+	phase  string // only this one; "" for all
+}
+
+func newInit(a *app) *cobra.Command {
+	var (
+		flags configFlags
+		opts  initOptions
+	)
+	cmd := &cobra.Command{
+		Use:     "init",
+		Short:   "Bring up a control plane on this machine",
+		GroupID: groupLifecycle,
+		Long: `Bring up a control plane on this machine: make the certificates, kubeconfigs and
+static pod manifests as kubeadm does, start the supervisor that runs them, and wait
+until etcd, kube-apiserver, kube-controller-manager and kube-scheduler are healthy.
+
+Run again on a healthy node it changes nothing. Run again after it failed or was
+killed, it continues. "kubecrank reset" undoes what it did.`,
+		Example: `  # What would be done, without doing it: any user, nothing is written
+  kubecrank init --dry-run
+
+  # The manifests alone, for kubectl, a linter or git
+  kubecrank init --dry-run -o yaml
+
+  # A control plane with the host's own paths (as root)
+  kubecrank init --pod-network-cidr 10.244.0.0/16
+
+  # Throw-away, in a directory, side by side with another one
+  kubecrank init --root /tmp/demo --port-offset 100 --apiserver-advertise-address 127.0.0.1`,
+		Args:              noArgs,
+		ValidArgsFunction: noFiles,
+	}
+	flags.add(cmd)
+	output := addOutput(cmd, cmd.PersistentFlags(), "text", "yaml", "json")
+	cmd.PersistentFlags().BoolVar(&opts.dryRun, "dry-run", false, "Print the plan, its difference to this machine and the manifests, and change nothing.")
+	start := func(cmd *cobra.Command, phase string) error {
+		opts.format, opts.phase = output.value, phase
+		cfg, err := flags.config(cmd.Flags(), a.global)
+		return a.runInit(cmd.Context(), cfg, err, opts)
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return start(cmd, "") }
+	mustComplete(cmd, "skip-phases", completePhases)
+	cmd.AddCommand(newInitPhase(start))
+	return cmd
+}
+
+// newInitPhase has the flags of init, because they are persistent: a --dry-run
+// before or after "phase" is the same --dry-run.
+func newInitPhase(start func(cmd *cobra.Command, phase string) error) *cobra.Command {
+	var list strings.Builder
+	for _, p := range phases.InitPhases() {
+		fmt.Fprintf(&list, "  %-20s %s\n", p.Name, p.Short)
+	}
+	return &cobra.Command{
+		Use:   "phase NAME",
+		Short: "Run one phase of init alone",
+		Long: `Run one phase of init alone, with the flags of init. It expects that the phases
+before it are done. The phases are, in order:
+
+` + list.String(),
+		Example: `  # Make or complete the certificates
+  kubecrank init phase certs
+
+  # The manifests of the control plane, as they would be written
+  kubecrank init phase control-plane --dry-run -o yaml`,
+		Args: oneArg("NAME"),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completePhases(cmd, args, toComplete)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return start(cmd, args[0]) },
+	}
+}
+
+func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	for _, p := range phases.InitPhases() {
+		names = append(names, cobra.CompletionWithDesc(p.Name, p.Short))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) runInit(ctx context.Context, cfg config.Config, flagErr error, opts initOptions) error {
+	run := &run{app: a, verb: plan.VerbInit, cfg: cfg, began: time.Now()}
+	if err := run.prepareInit(ctx, flagErr, opts.phase); err != nil {
+		return err
+	}
+	if opts.dryRun {
+		return run.dryRun(opts.format)
+	}
+	result, err := run.apply(ctx)
+	if err != nil {
+		return err
+	}
+	return a.printInit(run, result, opts.phase, opts.format)
+}
+
+// printInit says what init came to, and what to type next.
+func (a *app) printInit(r *run, result plan.Result, phase, format string) error {
+	summary := initSummary{
+		Ready:      phase == "",
+		Changed:    result.Changed,
+		Seconds:    time.Since(r.began).Round(time.Millisecond).Seconds(),
+		Phases:     r.phases,
+		Kubeconfig: r.cfg.Paths().Kubeconfig("admin"),
+		Endpoint:   r.cfg.ControlPlaneURL(),
+	}
+	switch format {
+	case "json":
+		return writeJSON(a.stdio.Out, summary)
+	case "yaml":
+		return writeYAML(a.stdio.Out, summary)
+	}
+	w := a.stdio.Out
+	took := seconds(time.Since(r.began))
+	switch {
+	case phase != "":
+		fmt.Fprintf(w, "Phase %s is done (%s).\n", phase, took)
+	case result.Changed == 0:
+		fmt.Fprintf(w, "The control plane is set up and healthy already; nothing was changed (%s).\n", took)
+	default:
+		fmt.Fprintf(w, "Control plane ready in %s.\n", took)
+	}
+	if len(result.Notes) > 0 {
+		fmt.Fprintf(w, "\n%s\n", strings.Join(result.Notes, "\n"))
+	}
+	return nil
+}
+
+// initSummary is what init -o json prints.
+type initSummary struct {
+	Ready      bool        `json:"ready"`
+	Changed    int         `json:"changed"` // steps that changed something
+	Seconds    float64     `json:"seconds"`
+	Phases     []phaseTime `json:"phases"`
+	Kubeconfig string      `json:"kubeconfig"`
+	Endpoint   string      `json:"endpoint"`
+}

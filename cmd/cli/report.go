@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// reporter shows an Apply on a progress, and keeps the times of the phases. It
+// is plan.Progress: its calls do not overlap.
+type reporter struct {
+	progress *progress
+	verbose  bool
+	running  map[string]*task
+	phases   []phaseTime
+}
+
+// phaseTime is how long a phase took.
+type phaseTime struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+func newReporter(p *progress, verbose bool) *reporter {
+	return &reporter{progress: p, verbose: verbose, running: map[string]*task{}}
+}
+
+// Report implements plan.Progress.
+func (r *reporter) Report(e plan.Event) {
+	switch e.Moment {
+	case plan.PhaseStarted:
+		r.running[e.Phase] = r.progress.start(e.Phase + ": " + e.Detail)
+	case plan.PhaseEnded:
+		if t := r.running[e.Phase]; t != nil {
+			t.end(e.Err == nil)
+			delete(r.running, e.Phase)
+		}
+		r.phases = append(r.phases, phaseTime{Name: e.Phase, Seconds: e.Took.Round(time.Millisecond).Seconds()})
+	case plan.StepNews:
+		if t := r.running[e.Phase]; t != nil {
+			t.say(e.Detail)
+		}
+	case plan.StepEnded:
+		if r.verbose && e.Err == nil {
+			r.progress.note("  %s", stepLine(e))
+		}
+	case plan.PhaseIntended, plan.StepStarted: // too fine for people
+	}
+}
+
+// stepLine is what -v shows of a step.
+func stepLine(e plan.Event) string {
+	line := e.Step
+	if e.State == plan.Unchanged {
+		line += " (nothing to do)"
+	}
+	if e.Detail != "" {
+		line += ": " + e.Detail
+	}
+	return line
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// resetOptions is what reset runs on.
+type resetOptions struct {
+	force  bool
+	dryRun bool
+	format string
+}
+
+func newReset(a *app) *cobra.Command {
+	var opts resetOptions
+	cmd := &cobra.Command{
+		Use:     "reset",
+		Short:   "Undo what init did to this machine",
+		GroupID: groupLifecycle,
+		Long: `Stop the control plane in order and remove what the journal says that kubecrank made
+on this machine, and only that. What was there before, and files that were changed
+by hand, are left and named.
+
+All data of the cluster is lost. Without a terminal to ask on, --force is needed.
+Killed half-way and run again, it finishes.`,
+		Example: `  # What would go, and what would stay
+  kubecrank reset --dry-run
+
+  kubecrank reset --root /tmp/demo --force`,
+		Args:              noArgs,
+		ValidArgsFunction: noFiles,
+	}
+	output := addOutput(cmd, cmd.Flags(), "text", "json")
+	cmd.Flags().BoolVarP(&opts.force, "force", "f", false, "Do not ask.")
+	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		opts.format = output.value
+		return a.runReset(cmd.Context(), opts)
+	}
+	return cmd
+}
+
+func (a *app) runReset(ctx context.Context, opts resetOptions) error {
+	cfg := config.Default(a.global.root)
+	cfg.ComponentsDir = a.global.componentsDir
+	r := &run{app: a, verb: plan.VerbReset, cfg: cfg, began: time.Now()}
+	if err := r.prepareReset(ctx); err != nil {
+		return err
+	}
+	if opts.dryRun {
+		return r.dryRun(opts.format)
+	}
+	if r.verdict != nil {
+		return r.verdict
+	}
+	if r.facts.History.Records == 0 {
+		return a.printReset(r, plan.Result{}, opts.format)
+	}
+	if !opts.force {
+		if err := a.confirmReset(r); err != nil {
+			return err
+		}
+	}
+	r.began = time.Now() // the user's thinking is no time of ours
+	result, err := r.apply(ctx)
+	if err != nil {
+		return err
+	}
+	return a.printReset(r, result, opts.format)
+}
+
+// confirmReset asks on a terminal, and refuses without one.
+func (a *app) confirmReset(r *run) error {
+	if !a.stdio.isTerminal(a.stdio.In) {
+		return withHint(&refusedError{err: errors.New("cannot reset: it destroys the cluster, and there is no terminal to ask on")},
+			"--force does it without asking; --dry-run shows what would go")
+	}
+	w := a.stdio.Err
+	fmt.Fprintln(w, "This is what reset does here:")
+	for _, c := range plan.Diff(r.plan, r.facts.Host()) {
+		if c.State == plan.New || c.State == plan.Left {
+			fmt.Fprintf(w, "  %s\n", c.Step)
+		}
+	}
+	fmt.Fprint(w, "\nAll data of the cluster will be lost. Go on? [y/N] ")
+	answer, err := bufio.NewReader(a.stdio.In).ReadString('\n')
+	if err != nil && answer == "" {
+		fmt.Fprintln(w)
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return &refusedError{err: errors.New("nothing was changed: the answer was not yes")}
+}
+
+// resetSummary is what reset -o json prints.
+type resetSummary struct {
+	Changed int               `json:"changed"` // steps that changed something
+	Seconds float64           `json:"seconds"`
+	Phases  []phaseTime       `json:"phases"`
+	Left    []plan.LeftBehind `json:"left"`
+}
+
+// printReset says what reset came to, and what it left.
+func (a *app) printReset(r *run, result plan.Result, format string) error {
+	took := time.Since(r.began)
+	w := a.stdio.Out
+	if format == "json" {
+		left := append([]plan.LeftBehind{}, result.Left...)
+		return writeJSON(w, resetSummary{Changed: result.Changed, Seconds: took.Round(time.Millisecond).Seconds(), Phases: r.phases, Left: left})
+	}
+	if r.facts.History.Records == 0 {
+		fmt.Fprintf(w, "There is nothing to reset: there is no journal %s.\n", r.cfg.Paths().Journal)
+		return nil
+	}
+	fmt.Fprintf(w, "What kubecrank made is gone (%s).\n", seconds(took))
+	if len(result.Left) > 0 {
+		fmt.Fprintln(w, "\nLeft:")
+		for _, l := range result.Left {
+			fmt.Fprintf(w, "  %s: %s\n", l.Path, l.Why)
+		}
+	}
+	return nil
+}

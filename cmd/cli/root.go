@@ -1,0 +1,234 @@
+// Package cli is the command line: one file per verb, each of which parses
+// flags into an options struct and then runs on plain values.
+//
+//	args, KUBECRANK_*, settings file --cobra, viper--> flags --> config.Config
+//	                                                               |
+//	     stdout <-- result (text, JSON, YAML)                      v
+//	     stderr <-- progress, errors with hints  <--  phases.Init(...) -> plan -> Print or Apply
+//
+// Nothing here knows how a step is done, and nothing below knows about flags,
+// terminals or exit codes. exit.go maps errors to exit codes.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Main runs one command line and returns how the program is to end.
+func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
+	root := NewRoot(stdio)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if isFlagError(err) { // of a flag before the verb: cobra's traversal does not call the FlagErrorFunc
+		err = flagError(cmd, err)
+	}
+	if err != nil {
+		printError(stdio.Err, err)
+	}
+	return exitCode(err)
+}
+
+// app is what the verbs share: the streams and the flags that every command has.
+type app struct {
+	stdio  Stdio
+	global globalFlags
+}
+
+// globalFlags are the flags of every command.
+type globalFlags struct {
+	root          string // absolute after loading, or ""
+	settings      string
+	componentsDir string
+	portOffset    int
+	quiet         bool
+	verbosity     int
+}
+
+// NewRoot builds the command tree. It is exported for the generator of the reference documentation.
+func NewRoot(stdio Stdio) *cobra.Command {
+	a := &app{stdio: stdio}
+	root := &cobra.Command{
+		Use:   "kubecrank",
+		Short: "Bring up a Kubernetes control plane on a bare machine",
+		Long: `kubecrank brings up a Kubernetes control plane on a bare machine: no kubelet, no
+container engine, no registry is needed. It renders etcd, kube-apiserver,
+kube-controller-manager and kube-scheduler as static pods, as kubeadm does, and
+keeps them running under its own supervisor.
+
+Each flag can also be given as an environment variable (--node-name is
+KUBECRANK_NODE_NAME) or in a settings file (see --settings). A flag on the
+command line wins over the environment, which wins over the file.`,
+		Example: `  # See what would be done to this machine; writes nothing, needs no root rights
+  kubecrank init --dry-run
+
+  # Bring up a control plane
+  kubecrank init
+
+  # A throw-away control plane in a directory, without root rights
+  kubecrank init --root /tmp/demo --apiserver-advertise-address 127.0.0.1
+  kubecrank --root /tmp/demo kubectl get namespaces
+  kubecrank reset --root /tmp/demo --force`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		TraverseChildren:  true, // flags before the verb belong to us, also with kubectl
+		Args:              unknownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.load(cmd) },
+	}
+	root.SetIn(stdio.In)
+	root.SetOut(stdio.Out)
+	root.SetErr(stdio.Err)
+	root.SetFlagErrorFunc(flagError)
+	a.global.add(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: groupLifecycle, Title: "Bring up and take down:"},
+		&cobra.Group{ID: groupOperate, Title: "Look at and work with what runs:"},
+		&cobra.Group{ID: groupOther, Title: "Other commands:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	root.AddCommand(
+		newCerts(a),
+		newInit(a),
+		newKubectl(a),
+		newLogs(a),
+		newReset(a),
+		newStatus(a),
+		newSupervise(a),
+		newVersion(a),
+	)
+	registerGlobalCompletions(root)
+	mergeFlags(root)
+	return root
+}
+
+// The groups of commands in the help text.
+const (
+	groupLifecycle = "lifecycle"
+	groupOperate   = "operate"
+	groupOther     = "other"
+)
+
+func (g *globalFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&g.root, "root", "", "Directory below which everything lies, instead of the host's own paths. Needs no root rights.")
+	flags.StringVar(&g.settings, "settings", "", "Settings `file` (yaml, json or toml) with flag names as keys. Default "+defaultSettings+" (below --root when that is given), if it exists.")
+	flags.StringVar(&g.componentsDir, "components-dir", "", "Directory with the component binaries, instead of those inside this program.")
+	flags.IntVar(&g.portOffset, "port-offset", 0, "Number added to every port, so that several control planes run on one machine.")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "No progress on stderr; results and errors are still printed.")
+	flags.CountVarP(&g.verbosity, "verbose", "v", "Also show the single steps.")
+}
+
+// load completes the flags of cmd and makes the paths in them absolute.
+func (a *app) load(cmd *cobra.Command) error {
+	if err := a.loadSettings(cmd); err != nil {
+		return err
+	}
+	for _, dir := range []*string{&a.global.root, &a.global.componentsDir} {
+		if *dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return fmt.Errorf("cannot resolve %s: %w", *dir, err)
+		}
+		*dir = abs
+	}
+	if a.global.root == "/" {
+		a.global.root = ""
+	}
+	return nil
+}
+
+// mergeFlags lets every command know its parents' flags before the arguments
+// are walked: cobra's traversal would otherwise take the verb in
+// "kubecrank -q init" for the value of -q.
+func mergeFlags(cmd *cobra.Command) {
+	cmd.InheritedFlags()
+	for _, sub := range cmd.Commands() {
+		mergeFlags(sub)
+	}
+}
+
+// unknownCommand is the argument check of a command that only has subcommands.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	err := usage("unknown command %q for %q", args[0], cmd.CommandPath())
+	if hint := didYouMean(args[0], names, ""); hint != "" {
+		return withHint(err, hint)
+	}
+	return withHint(err, fmt.Sprintf("%s --help lists the commands", cmd.CommandPath()))
+}
+
+// isFlagError is true for pflag's errors that nobody has looked at yet.
+func isFlagError(err error) bool {
+	switch err.(type) {
+	case *pflag.NotExistError, *pflag.ValueRequiredError, *pflag.InvalidValueError, *pflag.InvalidSyntaxError:
+		return true
+	}
+	return false
+}
+
+// flagError turns pflag's errors into usage errors, and an unknown flag into the nearest one there is.
+func flagError(cmd *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		f := invalid.GetFlag()
+		return withHint(usage("cannot use --%s %s: %w", f.Name, invalid.GetValue(), cause(err)), helpHint(cmd))
+	}
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return &usageError{err: withHint(err, helpHint(cmd))}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	hint := didYouMean(unknown.GetSpecifiedName(), names, "--")
+	if hint == "" {
+		hint = helpHint(cmd)
+	}
+	return &usageError{err: withHint(fmt.Errorf("%s for %q", strings.Replace(err.Error(), "flag: ", "flag ", 1), cmd.CommandPath()), hint)}
+}
+
+func helpHint(cmd *cobra.Command) string { return cmd.CommandPath() + " --help lists the flags" }
+
+// noArgs refuses arguments, as a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return withHint(usage("%q takes no arguments, got %q", cmd.CommandPath(), strings.Join(args, " ")), helpHint(cmd))
+}
+
+// oneArg demands exactly one argument, as a usage error that names it.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return withHint(usage("%q needs a %s", cmd.CommandPath(), name), "like this: "+cmd.UseLine())
+		case len(args) > 1:
+			return withHint(usage("%q takes one %s, got %q", cmd.CommandPath(), name, strings.Join(args, " ")), helpHint(cmd))
+		}
+		return nil
+	}
+}

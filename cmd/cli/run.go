@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// run is one run of a verb that changes the machine.
+//
+//	prepare: flags -> facts -> completed and validated config -> plan
+//	   dryRun: print it           apply: lock -> preflight -> journal -> plan.Apply
+type run struct {
+	app   *app
+	verb  string
+	cfg   config.Config
+	began time.Time
+
+	facts      facts.Facts
+	components plan.Components
+	plan       plan.Plan
+	// verdict is why the plan can be shown but not applied: a
+	// *plan.PreflightError or a *plan.RefusedError.
+	verdict error
+	phases  []phaseTime // after apply
+}
+
+// prepareInit looks at the machine, completes and checks the configuration, and
+// computes the plan. flagErr are the flags that could not be parsed: they are
+// reported together with all that is wrong otherwise.
+func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	r.cfg = r.cfg.Complete(r.facts.HostFacts(r.cfg))
+	if err := errors.Join(flagErr, errors.Join(r.validate(flagErr)...)); err != nil {
+		return &usageError{err: err}
+	}
+	components, payload, err := r.app.components()
+	if err != nil {
+		return err
+	}
+	r.components = components
+	if phase != "" {
+		return r.planned(phases.InitPhase(phase, r.cfg, r.facts, payload))
+	}
+	return r.planned(phases.Init(r.cfg, r.facts, payload))
+}
+
+// prepareReset computes the plan from the journal. It needs no valid
+// configuration and no components: what is to go is written down.
+func (r *run) prepareReset(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.planned(phases.Reset(r.cfg, r.facts))
+}
+
+func (r *run) look(ctx context.Context) (err error) {
+	r.facts, err = facts.Gather(ctx, r.cfg)
+	return err
+}
+
+// planned keeps a plan, and the error that comes beside a plan that is whole.
+func (r *run) planned(p plan.Plan, err error) error {
+	r.plan = p
+	var (
+		failed  *plan.PreflightError
+		refused *plan.RefusedError
+	)
+	if errors.As(err, &failed) || errors.As(err, &refused) {
+		r.verdict = err
+		return nil
+	}
+	return err
+}
+
+// validate leaves out the fields that could not be parsed: they are empty, and that has been said already.
+func (r *run) validate(flagErr error) []error {
+	unparsed := map[string]bool{}
+	for _, err := range flatten(flagErr) {
+		var field *config.FieldError
+		if errors.As(err, &field) {
+			unparsed[field.Field] = true
+		}
+	}
+	var errs []error
+	for _, err := range r.cfg.Validate() {
+		var field *config.FieldError
+		if !errors.As(err, &field) || !unparsed[field.Field] {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// dryRun prints the plan, and says with its exit code whether it could be applied.
+func (r *run) dryRun(format string) error {
+	if err := r.printPlan(format, plan.Diff(r.plan, r.facts.Host())); err != nil {
+		return err
+	}
+	return r.verdict
+}
+
+func (r *run) printPlan(format string, changes []plan.Change) error {
+	w := r.app.stdio.Out
+	switch format {
+	case "json":
+		return plan.PrintJSON(w, r.plan, changes)
+	case "yaml":
+		for _, f := range r.plan.Files() {
+			if _, err := fmt.Fprintf(w, "---\n# %s\n%s", f.Path, f.Data); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return plan.Print(w, r.plan, changes)
+}
+
+// apply does the plan, and shows it.
+func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	lock, err := r.lock()
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	journal, err := plan.OpenJournal(r.cfg.Root, r.cfg.Paths())
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	progress := r.app.newProgress()
+	defer progress.close()
+	warn(progress, r.plan.Checks())
+	reporter := newReporter(progress, r.app.global.verbosity > 0)
+	result, err = plan.Apply(ctx, r.plan, &plan.Node{
+		Root:       r.cfg.Root,
+		Paths:      r.cfg.Paths(),
+		Lock:       lock,
+		Journal:    journal,
+		Supervisor: r.app.background(r.cfg),
+		Components: r.components,
+		API:        plan.ClusterAPI{},
+		Progress:   reporter,
+		Now:        time.Now,
+	})
+	r.phases = reporter.phases
+	return result, r.explain(ctx, err)
+}
+
+// warn shows the preflight checks that do not stop the run.
+func warn(p *progress, checks []plan.Check) {
+	for _, c := range checks {
+		if c.Level == plan.Warning {
+			p.note("! %s: %s", c.Name, c.Text)
+		}
+	}
+}
+
+// explain makes of the error of an Apply what a user is to read.
+func (r *run) explain(ctx context.Context, err error) error {
+	var (
+		refused *plan.RefusedError
+		sick    *plan.NotHealthyError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &interruptedError{verb: r.verb}
+	case errors.As(err, &refused):
+		return refused // it names the step itself
+	case errors.As(err, &sick):
+		return sick
+	}
+	err = fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err))
+	if r.verb == plan.VerbReset {
+		return withHint(err, "run it again when the cause is gone: it continues")
+	}
+	return withHint(err, "run it again when the cause is gone: it continues; 'kubecrank reset' undoes what was done")
+}
+
+// shorter leaves out the description of a step whose error says itself what could not be done.
+func shorter(err error) error {
+	var step *plan.StepError
+	if errors.As(err, &step) && strings.HasPrefix(step.Err.Error(), "cannot ") {
+		return fmt.Errorf("phase %s: %w", step.Phase, step.Err)
+	}
+	return err
+}
+
+// lock takes the lock of the node, if the plan can be applied. That another run
+// is at work counts before what is wrong because of that (its ports are taken);
+// but a user who may not write here is told so by preflight.
+func (r *run) lock() (*plan.Lock, error) {
+	lock, err := plan.AcquireLock(r.cfg.Paths(), r.verb)
+	var locked *plan.LockedError
+	switch {
+	case errors.As(err, &locked) || r.verdict == nil:
+		return lock, err
+	case err != nil:
+		return nil, r.verdict
+	}
+	return nil, errors.Join(r.verdict, lock.Release())
+}
+
+// interruptedError is a run that a signal ended.
+type interruptedError struct{ verb string }
+
+func (e *interruptedError) Error() string { return "cannot finish " + e.verb + ": it was interrupted" }
+
+// Hint says what to do next.
+func (e *interruptedError) Hint() string {
+	if e.verb == plan.VerbReset {
+		return "run it again: it continues"
+	}
+	return "run it again: it continues; 'kubecrank reset' undoes what was done"
+}

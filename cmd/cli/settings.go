@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// envPrefix starts the name of the environment variable of each flag:
+// --pod-network-cidr is KUBECRANK_POD_NETWORK_CIDR.
+const envPrefix = "KUBECRANK_"
+
+// defaultSettings is read when --settings does not say otherwise; below --root when that is given.
+const defaultSettings = "/etc/kubecrank/config.yaml"
+
+// loadSettings fills the flags of cmd that were not given on the command line:
+// from the environment, then from the settings file. Afterwards the flags are
+// the one place to look at, whoever set them.
+func (a *app) loadSettings(cmd *cobra.Command) error {
+	root, err := a.earlyValue(cmd, "root")
+	if err != nil {
+		return err
+	}
+	file, err := a.settingsFile(cmd, root)
+	if err != nil {
+		return err
+	}
+	v := viper.New()
+	if file != "" {
+		v.SetConfigFile(file)
+		if err := v.ReadInConfig(); err != nil {
+			return usage("cannot read settings: %w", err)
+		}
+		if err := checkKeys(cmd.Root(), v, file); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed || !hasSetting(f) {
+			return
+		}
+		if err := a.setFlag(cmd.Flags(), f, v, file); err != nil {
+			errs = append(errs, err)
+		}
+	})
+	if len(errs) > 0 {
+		return &usageError{err: errors.Join(errs...)}
+	}
+	return nil
+}
+
+// setFlag gives one flag its value from the environment or the settings.
+func (a *app) setFlag(flags *pflag.FlagSet, f *pflag.Flag, v *viper.Viper, file string) error {
+	if value := a.stdio.getenv(envName(f)); value != "" {
+		if err := flags.Set(f.Name, value); err != nil {
+			return fmt.Errorf("cannot use %s: invalid value %q: %w", envName(f), value, cause(err))
+		}
+		return nil
+	}
+	if !v.IsSet(f.Name) {
+		return nil
+	}
+	value := v.GetString(f.Name)
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		if err := list.Replace(v.GetStringSlice(f.Name)); err != nil {
+			return fmt.Errorf("cannot use %q in %s: %w", f.Name, file, err)
+		}
+		f.Changed = true
+		return nil
+	}
+	if _, nested := v.Get(f.Name).([]any); nested {
+		return fmt.Errorf("cannot use %q in %s: it takes one value, not a list", f.Name, file)
+	}
+	if err := flags.Set(f.Name, value); err != nil {
+		return fmt.Errorf("cannot use %q in %s: invalid value %q: %w", f.Name, file, value, cause(err))
+	}
+	return nil
+}
+
+// cause strips pflag's "invalid argument ... for ... flag", which names a flag
+// that the user may not have typed, and says in words what strconv means.
+func cause(err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		err = invalid.Unwrap()
+	}
+	var number *strconv.NumError
+	if !errors.As(err, &number) {
+		return err
+	}
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return errors.New("the number is too large")
+	case number.Func == "ParseBool":
+		return errors.New("must be true or false")
+	}
+	return errors.New("not a whole number")
+}
+
+// earlyValue is the value of a flag that says where the settings are, so it cannot stand in them.
+func (a *app) earlyValue(cmd *cobra.Command, name string) (string, error) {
+	f := cmd.Flags().Lookup(name)
+	if f == nil {
+		return "", nil
+	}
+	if value := a.stdio.getenv(envName(f)); value != "" && !f.Changed {
+		if err := cmd.Flags().Set(name, value); err != nil {
+			return "", usage("cannot use %s: %w", envName(f), err)
+		}
+	}
+	return f.Value.String(), nil
+}
+
+// settingsFile returns the path of the settings file, "" when there is none.
+func (a *app) settingsFile(cmd *cobra.Command, root string) (string, error) {
+	file, err := a.earlyValue(cmd, "settings")
+	if err != nil || file != "" {
+		return file, err
+	}
+	file = filepath.Join("/", root, defaultSettings)
+	if root != "" {
+		if file, err = filepath.Abs(filepath.Join(root, defaultSettings)); err != nil {
+			return "", err
+		}
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return file, nil
+}
+
+// checkKeys refuses keys that are no flag of any command: a typing error must not be a silent default.
+func checkKeys(root *cobra.Command, v *viper.Viper, file string) error {
+	known := flagNames(root)
+	var errs []error
+	for key := range v.AllSettings() {
+		if !known[key] {
+			err := fmt.Errorf("unknown setting %q in %s", key, file)
+			errs = append(errs, withHint(err, didYouMean(key, keys(known), "")))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	sort.Slice(errs, func(i, j int) bool { return errs[i].Error() < errs[j].Error() })
+	return &usageError{err: errors.Join(errs...)}
+}
+
+// flagNames are the names of all flags of cmd and the commands below it that can stand in a settings file.
+func flagNames(cmd *cobra.Command) map[string]bool {
+	names := map[string]bool{}
+	add := func(f *pflag.Flag) {
+		if hasSetting(f) && f.Name != "settings" {
+			names[f.Name] = true
+		}
+	}
+	cmd.LocalFlags().VisitAll(add)
+	for _, sub := range cmd.Commands() {
+		for name := range flagNames(sub) {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// hasSetting says whether a flag can be set from outside the command line.
+func hasSetting(f *pflag.Flag) bool { return f.Name != "help" && !f.Hidden }
+
+// envName is the environment variable of a flag.
+func envName(f *pflag.Flag) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+}

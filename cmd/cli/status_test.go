@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// The table reads like kubectl's, and what is wrong stands below it, all of it.
+func TestStatusTable(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	began := now.Add(-3 * time.Minute)
+	pod := func(name, state string, ready bool, pid int) runtime.PodStatus {
+		p := runtime.PodStatus{Name: name, Namespace: "kube-system", State: state, Ready: ready, PID: pid,
+			Containers: []runtime.ContainerStatus{{Name: "init", Init: true}, {Name: name, Ready: ready}}}
+		if pid != 0 {
+			p.StartedAt = &began
+		}
+		return p
+	}
+	etcd, sched := pod("etcd", "Running", true, 4711), pod("kube-scheduler", "BackOff", false, 0)
+	etcd.LastError = "exited with code 2 an hour ago" // it is well again: no problem any more
+	sched.Restarts, sched.LastError = 3, "exited with code 1\nunknown flag: --nonsense"
+	st := runtime.Status{
+		Pods: []runtime.PodStatus{etcd, sched},
+		Problems: []runtime.Problem{
+			{Source: "/etc/kubernetes/manifests/x.yaml", Line: 7, Message: "it is no pod"},
+			{Source: "/etc/kubernetes/manifests/x.bak", Message: "a backup file", Warning: true},
+		},
+	}
+	var b strings.Builder
+	if err := printStatus(&b, st, "table", now); err != nil {
+		t.Fatal(err)
+	}
+	want := `POD              READY   STATE     RESTARTS   PID    AGE
+etcd             1/1     Running   0          4711   3m
+kube-scheduler   0/1     BackOff   3          -      -
+
+Problems:
+  kube-scheduler: exited with code 1
+    unknown flag: --nonsense
+  /etc/kubernetes/manifests/x.yaml:7: it is no pod
+  /etc/kubernetes/manifests/x.bak: warning: a backup file
+`
+	if b.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
+	}
+
+	st.Pods[1].Namespace, st.Problems = "default", nil
+	b.Reset()
+	if err := printStatus(&b, st, "table", now); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(b.String(), "NAMESPACE     POD              READY") {
+		t.Errorf("two namespaces, but no column for them:\n%s", b.String())
+	}
+}

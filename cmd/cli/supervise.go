@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/runtime/payload"
+	"github.com/kubecrank/kubecrank/runtime/process"
+	"github.com/kubecrank/kubecrank/runtime/source"
+	"github.com/kubecrank/kubecrank/runtime/supervisor"
+)
+
+// superviseOptions is what supervise runs on.
+type superviseOptions struct {
+	manifestPath string
+	manifestURL  string
+	headers      []string // "Name: value", may hold secrets
+	nodeName     string
+	nodeIP       string
+	adoptOnly    bool
+}
+
+func newSupervise(a *app) *cobra.Command {
+	var opts superviseOptions
+	cmd := &cobra.Command{
+		Use:     "supervise",
+		Short:   "Run static pods in the foreground",
+		GroupID: groupLifecycle,
+		Long: `Run the static pods of a directory, a file or a URL, and keep them running, as a
+kubelet does with its static pods. No cluster is needed. init leaves one of these
+running in the background.
+
+SIGTERM ends the supervisor and leaves the pods running; the next one adopts them
+without a restart. Ctrl-C (SIGINT) stops the pods in order first; a second Ctrl-C
+leaves the rest running.`,
+		Example: `  # The control plane that init made, for instance after a reboot
+  kubecrank supervise
+
+  # Any static pod, without a cluster
+  kubecrank supervise --root /tmp/pods --pod-manifest-path /tmp/pods/web.yaml
+
+  # Pods from a URL
+  kubecrank supervise --manifest-url https://config.example.com/pods.yaml`,
+		Args:              noArgs,
+		ValidArgsFunction: noFiles,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return a.runSupervise(cmd.Context(), opts) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&opts.manifestPath, "pod-manifest-path", "", "Directory with static pods, or one `file`. Default: /etc/kubernetes/manifests, below --root.")
+	flags.StringVar(&opts.manifestURL, "manifest-url", "", "`URL` of a pod or a PodList; read beside the directory.")
+	flags.StringArrayVar(&opts.headers, "manifest-url-header", nil, "`Header` to send to the URL, as 'Name: value'; may be given several times.")
+	flags.StringVar(&opts.nodeName, "node-name", "", "The node's name, which ends the names of the pods. Default: the host name, in lower case.")
+	flags.StringVar(&opts.nodeIP, "node-ip", "", "The node's IP `address`, for pods that ask for status.hostIP.")
+	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
+	_ = flags.MarkHidden("adopt-only") // it exists: the line above makes it. Start nothing; a stop is coming.
+	mustComplete(cmd, "manifest-url", noFiles)
+	mustComplete(cmd, "manifest-url-header", noFiles)
+	mustComplete(cmd, "node-name", noFiles)
+	mustComplete(cmd, "node-ip", noFiles)
+	return cmd
+}
+
+func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
+	cfg := config.Default(a.global.root)
+	cfg.Node.Name = opts.nodeName
+	if opts.nodeIP != "" {
+		addr, err := config.ParseAddr(opts.nodeIP)
+		if err != nil {
+			return usage("cannot use --node-ip: %w", err)
+		}
+		cfg.Node.AdvertiseAddress = addr
+	}
+	hostname, _ := os.Hostname() // without one, --node-name is needed
+	cfg = cfg.Complete(config.HostFacts{Hostname: hostname})
+	if cfg.Node.Name == "" {
+		return withHint(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
+	}
+	sources, err := opts.sources(cfg)
+	if err != nil {
+		return err
+	}
+	rt, err := a.processRuntime(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	paths := cfg.Paths()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client := supervisor.NewClient(paths.Socket)
+	a.onSignals(ctx, cancel, client)
+	return supervisor.Run(ctx, supervisor.Options{
+		Runtime:     rt,
+		RuntimeName: config.RuntimeProcess,
+		Sources:     sources,
+		SocketPath:  paths.Socket,
+		LockPath:    paths.SupervisorLock,
+		StateDir:    paths.PodState,
+		Version:     buildVersion().Version,
+		Log:         a.stdio.Err,
+	})
+}
+
+// processRuntime is the runtime on host processes. It keeps its own records
+// beside the supervisor's.
+func (a *app) processRuntime(ctx context.Context, cfg config.Config) (*process.Runtime, error) {
+	paths := cfg.Paths()
+	components, err := a.verifiedComponents(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	hostIP := ""
+	if cfg.Node.AdvertiseAddress.IsValid() {
+		hostIP = cfg.Node.AdvertiseAddress.String()
+	}
+	return process.New(process.Options{
+		Root:          cfg.Root,
+		ComponentsDir: components,
+		LogDir:        paths.PodLogs,
+		StateDir:      filepath.Join(paths.PodState, "processes"),
+		HostIP:        hostIP,
+	})
+}
+
+// verifiedComponents is the directory of the components. init, which has just
+// staged them, names it; a supervisor that starts at boot checks and repairs
+// what is staged, because the machine may have lost power.
+func (a *app) verifiedComponents(ctx context.Context, paths config.Paths) (string, error) {
+	if a.global.componentsDir != "" {
+		return a.global.componentsDir, nil
+	}
+	p, ok := payload.Embedded()
+	if !ok {
+		return "", nil
+	}
+	dir := filepath.Join(paths.Components, p.Digest())
+	if _, err := os.Lstat(dir); err != nil {
+		return a.stagedBefore(paths), nil
+	}
+	return dir, p.Stage(ctx, dir)
+}
+
+// stagedBefore is the directory that another version of this program has staged, "" for none.
+func (a *app) stagedBefore(paths config.Paths) string {
+	if all := stagedBinaries(paths, "kube-apiserver"); len(all) > 1 {
+		return filepath.Dir(all[len(all)-1])
+	}
+	return ""
+}
+
+// sources are where the static pods come from: none when running pods are only to be adopted and stopped.
+func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
+	if o.adoptOnly {
+		return nil, nil
+	}
+	path := o.manifestPath
+	if path == "" {
+		path = cfg.Paths().Manifests
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use --pod-manifest-path: %w", err)
+	}
+	sources := []source.Source{&source.Directory{Path: path, NodeName: cfg.Node.Name}}
+	if o.manifestURL == "" {
+		if len(o.headers) > 0 {
+			return nil, usage("cannot use --manifest-url-header: there is no --manifest-url")
+		}
+		return sources, nil
+	}
+	u, err := url.Parse(o.manifestURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, withHint(usage("cannot use --manifest-url: it is no http or https URL"), "such as https://config.example.com/pods.yaml")
+	}
+	header := http.Header{}
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, withHint(usage("cannot use --manifest-url-header: it is no 'Name: value'"), "such as --manifest-url-header 'Authorization: Bearer TOKEN'")
+		}
+		header.Add(name, strings.TrimSpace(value))
+	}
+	return append(sources, &source.URL{Address: o.manifestURL, Header: header, NodeName: cfg.Node.Name}), nil
+}
+
+// onSignals makes SIGTERM and SIGHUP leave the pods running, and SIGINT stop
+// them first; a second SIGINT leaves the rest.
+func (a *app) onSignals(ctx context.Context, leave context.CancelFunc, client *supervisor.Client) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	log := slog.New(slog.NewTextHandler(a.stdio.Err, nil))
+	go func() {
+		defer signal.Stop(signals)
+		stopping := false
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case s := <-signals:
+				if s != syscall.SIGINT || stopping {
+					log.Info("leaving the pods running", "signal", s.String())
+					leave()
+					return
+				}
+				stopping = true
+				log.Info("stopping the pods; Ctrl-C again leaves them running")
+				go func() {
+					if err := client.Stop(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
+						log.Error("cannot stop the pods", "error", err)
+					}
+				}()
+			}
+		}
+	}()
+}

@@ -1,0 +1,103 @@
+// Package script holds the tests of the command line: each file in testdata is
+// a session with kubecrank, run through cli.Main, headed by what it guards.
+//
+//	go test ./test/script                      all of them
+//	go test ./test/script -run TestScripts/exit   one
+//	go test ./test/script -update              write the goldens again
+package script
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kubecrank/kubecrank/cmd/cli"
+)
+
+var update = flag.Bool("update", false, "write the goldens inside the scripts again")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"kubecrank": func() { os.Exit(int(cli.Main(context.Background(), os.Args[1:], cli.OSStdio()))) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":   exits,
+			"normal":  normal,
+			"listing": listing,
+		},
+	})
+}
+
+// exits runs a program that must end with a certain code: exits 2 kubecrank init --bogus.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGS]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("cannot run %s: %v", args[1], err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// normal writes stdout or stderr of the last program to a file, with the
+// script's directory as /WORK, so that it can be compared with a golden.
+func normal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: normal stdout|stderr FILE")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "/WORK")
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// listing fails unless a directory holds exactly these paths, or with no
+// paths, unless it does not exist or is empty: what a refused run must leave.
+func listing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: listing DIR [PATH...]")
+	}
+	dir := ts.MkAbs(args[0])
+	var got []string
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) && path == dir {
+			return filepath.SkipAll
+		}
+		if err == nil && path != dir {
+			got = append(got, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	})
+	ts.Check(err)
+	if strings.Join(got, "\n") != strings.Join(args[1:], "\n") {
+		ts.Fatalf("%s holds %q, want %q", args[0], got, args[1:])
+	}
+}
