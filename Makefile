@@ -85,7 +85,7 @@ dist: build ## dist/: the one file to hand out, its checksum, and a check of its
 ##@ Check
 
 .PHONY: test
-test: check unit modules lint docs-check e2e ## everything CI checks: format, unit tests, nested modules, lint, docs, e2e
+test: check unit oracle lint docs-check e2e ## everything CI checks: format, unit tests, kubeadm, lint, docs, e2e
 
 .PHONY: check
 check: ## gofmt of every Go file (go vet is a part of lint)
@@ -96,11 +96,19 @@ check: ## gofmt of every Go file (go vet is a part of lint)
 unit: ## unit tests and the script tests of the command line (RACE=-race)
 	$(GO) test $(RACE) ./...
 
-# The nested modules: their tests build and run real upstream programs.
-.PHONY: modules
-modules: bin/components ## tests of the nested modules (the components, the kubeadm oracle)
-	@for mod in $(patsubst %/go.mod,%,$(wildcard cmd/components/go.mod test/*/go.mod)); do \
-	  echo "$(GO) test ./... in $$mod"; (cd $$mod && $(GO) vet ./... && $(GO) test ./...); done
+# The real kubeadm of three minors, against which rendering is compared (test/oracle).
+KUBEADMS := bin/kubeadm-v1.34 bin/kubeadm-v1.35 bin/kubeadm-v1.36
+
+bin/kubeadm-v1.36: MODFILE := go.mod
+bin/kubeadm-v1.%: MODFILE = go.v1.$*.mod
+$(KUBEADMS): bin/kubeadm-v1.%: test/oracle/kubeadm.go $(wildcard test/oracle/*.mod)
+	cd test/oracle && version=$$(sed -n 's,.*k8s.io/kubernetes \(v[^ ]*\).*,\1,p' $(MODFILE)) && \
+	CGO_ENABLED=0 nice $(GO) build -modfile=$(MODFILE) -trimpath -buildvcs=false -o ../../$@ \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" .
+
+.PHONY: oracle
+oracle: $(KUBEADMS) ## compare with the real kubeadm
+	cd test/oracle && $(GO) test ./...
 
 .PHONY: e2e
 e2e: build ## end-to-end tests of bin/kubecrank with the real components (E2E_FLAGS='-run Reset')

@@ -8,7 +8,7 @@
 //
 // # Format
 //
-// A payload is one file, components, cut into chunks of 4 MiB. Each chunk is a
+// A payload is one file, components, cut into chunks of 1 MiB. Each chunk is a
 // zstd frame of its own, so that all cores decompress, check and write at the
 // same time, with one chunk in memory per core:
 //

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// chunkSize is how much of the components file one frame holds. 1 MiB makes
-// the payload 3 % larger, 16 MiB falls out of the cores' caches and
-// decompresses half as fast (measured with klauspost/compress 1.20).
-const chunkSize = 4 << 20
+// chunkSize is how much of the components file one frame holds. A chunk of
+// 1 MiB stays in a core's second-level cache while it is unpacked, summed and
+// written. Measured on two cores: 1 MiB 0.135 s and 30.9 MB, 2 MiB 0.148 s and
+// 30.2 MB, 4 MiB 0.172 s and 29.6 MB.
+const chunkSize = 1 << 20
 
 const magic = "KCPAY\x00\x00\x01"
 

@@ -23,7 +23,7 @@ const tmpPrefix = ".kubecrank-tmp-" + fileName + "-"
 // one is replaced (Verify, called before, says what is wrong with it). Stage
 // may be killed at any time: the file appears by a rename, and what a killed
 // Stage left is removed by the next. It is for one caller at a time (init
-// holds a lock). It needs Size bytes of disk and, per core, about 10 MB of memory.
+// holds a lock). It needs Size bytes of disk and, per core, about 3 MB of memory.
 //
 // The file is not synced: init would wait a second for the disk, and etcd's
 // first writes with it. The kernel writes it out within half a minute. When

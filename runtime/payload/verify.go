@@ -62,7 +62,7 @@ func (p *Payload) verifyFile(ctx context.Context, dir string) error {
 		return err
 	}
 	return p.eachChunk(ctx, func() (chunkFunc, func(), error) {
-		buf := make([]byte, 1<<20) // fits a core's cache: the sum reads it back from there
+		buf := make([]byte, 128<<10) // fits a core's cache: the sum reads it back from there
 		sum := xxhash.New()
 		work := func(i int) error {
 			start := int64(i) * chunkSize
