@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,7 +106,8 @@ func testVersions(t *testing.T, n *node) {
 	}
 }
 
-// The staged file is what its directory's name says.
+// The staged file is what its directory's name says, and each program in it
+// knows its real version.
 func testStaged(t *testing.T, n *node) {
 	files, err := filepath.Glob(filepath.Join(n.root, "var/lib/kubecrank/components/*/components"))
 	if err != nil || len(files) != 1 {
@@ -122,6 +124,19 @@ func testStaged(t *testing.T, n *node) {
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != filepath.Base(filepath.Dir(files[0])) {
 		t.Errorf("%s has the SHA-256 sum %s", files[0], got)
+	}
+	for _, tt := range [][]string{
+		{"etcd Version: 3.6.8\n", "etcd", "--version"},
+		{"etcdutl version: 3.6.8\n", "etcdutl", "version"},
+		{"Kubernetes v1.36.3\n", "kube-apiserver", "--version"},
+		{"Kubernetes v1.36.3\n", "kube-controller-manager", "--version"},
+		{"Kubernetes v1.36.3\n", "kube-scheduler", "--version"},
+		{"Client Version: v1.36.3\n", "kubectl", "version", "--client"},
+	} {
+		cmd := exec.Command(filepath.Join(filepath.Dir(files[0]), tt[1]), tt[2:]...)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), tt[0]) {
+			t.Errorf("%v prints %q, %v; want %q", cmd.Args, out, err, tt[0])
+		}
 	}
 }
 
