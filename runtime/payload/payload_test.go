@@ -319,3 +319,16 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// The same components make the same payload, so that a release can be built again bit by bit.
+func TestPackIsReproducible(t *testing.T) {
+	t.Parallel()
+	first, src := packed(t)
+	var second bytes.Buffer
+	if err := Pack(&second, src); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, second.Bytes()) {
+		t.Error("packing twice gives different bytes")
+	}
+}
