@@ -32,6 +32,7 @@ type PodStatus struct {
 	ReadyAt    *time.Time        `json:"readyAt,omitempty"`
 	Source     string            `json:"source"` // the manifest's path or URL
 	Containers []ContainerStatus `json:"containers"`
+	Message    string            `json:"message,omitempty"` // what a waiting pod waits for
 	LastError  string            `json:"lastError,omitempty"`
 }
 

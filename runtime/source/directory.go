@@ -43,10 +43,11 @@ type Directory struct {
 const removeDelay = 50 * time.Millisecond
 
 // String is the path.
-func (d *Directory) String() string { return d.Path }
+func (d *Directory) String() string { return filepath.Clean(d.Path) }
 
 // Run implements Source.
 func (d *Directory) Run(ctx context.Context, updates chan<- Update) error {
+	d.Path = filepath.Clean(d.Path)
 	d.entries, d.chosen = map[string]*entry{}, map[string]string{}
 	d.sent, d.first = nil, time.Now()
 	period := d.Period

@@ -85,7 +85,7 @@ func (c *Client) Logs(ctx context.Context, req runtime.LogRequest, w io.Writer) 
 }
 
 // Stop stops all pods in order, and then the supervisor, and tells of each event meanwhile. When it
-// returns nil all of them are gone, and so is the supervisor's socket or will be in a moment.
+// returns nil all of them are gone, and the supervisor writes nothing any more; its process ends in a moment.
 func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	body, err := c.do(ctx, http.MethodPost, pathStop, nil)
 	if err != nil {
@@ -104,6 +104,7 @@ func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	})
 	switch {
 	case complete:
+		c.awaitEnd(ctx)
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("cannot wait for the supervisor's end: %w", ctx.Err())
@@ -111,6 +112,21 @@ func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 		return fmt.Errorf("cannot follow the supervisor's end: %w", err)
 	default:
 		return errors.New("cannot follow the supervisor's end: it broke off before all pods were stopped")
+	}
+}
+
+// awaitEnd gives the supervisor the moment that it needs to take its socket away and let go of its lock.
+func (c *Client) awaitEnd(ctx context.Context) {
+	end := time.Now().Add(2 * time.Second)
+	for time.Now().Before(end) {
+		conn, err := dial(ctx, c.path)
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if !sleepUntil(ctx, time.Now().Add(5*time.Millisecond)) {
+			return
+		}
 	}
 }
 

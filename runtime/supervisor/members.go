@@ -155,13 +155,16 @@ func (s *supervisor) reorder() {
 			s.affects[first] = append(s.affects[first], full)
 		}
 	}
+	s.leavers = map[string][]string{}
 	for full, m := range s.members {
-		if m.want != nil {
-			continue
+		if m.want == nil {
+			s.leavers[m.spec.Origin] = append(s.leavers[m.spec.Origin], full)
 		}
-		for other, n := range s.members { // a leaving pod holds up what its file defines now
-			if other != full && n.want != nil && n.want.Origin == m.spec.Origin {
-				s.affects[full] = append(s.affects[full], other)
+	}
+	for full, m := range s.members {
+		if m.want != nil { // a leaving pod holds up what its file defines now
+			for _, leaver := range s.leavers[m.want.Origin] {
+				s.affects[leaver] = append(s.affects[leaver], full)
 			}
 		}
 	}
@@ -177,24 +180,25 @@ func (s *supervisor) reorder() {
 	}
 }
 
-// permit tells a pod what is wanted and what the order allows, if that has changed.
+// permit tells a pod what is wanted and what the order allows, if that has changed. A member that is
+// not there any more holds nobody up.
 func (s *supervisor) permit(m *member) {
 	full := m.pod.fullName
 	e := evWant{pod: m.want, start: true, stop: true}
 	for _, first := range s.order.startAfter[full] {
-		if n := s.members[first]; !n.started || n.leaving() {
+		if n := s.members[first]; n != nil && (!n.started || n.leaving()) {
 			e.start, e.waitingFor = false, shortName(n.spec)+" to start"
 		}
 	}
 	if m.want != nil {
-		for other, n := range s.members { // statement 31: the file's earlier pod goes first
-			if other != full && n.want == nil && n.alive && n.spec.Origin == m.want.Origin {
+		for _, leaver := range s.leavers[m.want.Origin] { // statement 31: the file's earlier pod goes first
+			if n := s.members[leaver]; n != nil && n.want == nil && n.alive {
 				e.start, e.waitingFor = false, shortName(n.spec)+" to end"
 			}
 		}
 	}
 	for _, first := range s.order.stopAfter[full] {
-		if s.members[first].leaving() {
+		if n := s.members[first]; n != nil && n.leaving() {
 			e.stop = false
 		}
 	}
@@ -217,25 +221,13 @@ func (s *supervisor) onReport(r report) {
 	if r.idle && m.want == nil && r.seq == m.seq {
 		delete(s.members, r.fullName)
 		m.pod.in.put(evQuit{})
-		defer func() {
-			s.reorder()
-			s.show()
-		}()
+		s.show()
 	}
 	for _, full := range s.affects[r.fullName] {
 		if other := s.members[full]; other != nil {
-			s.permitAfter(other, r.fullName, m)
+			s.permit(other)
 		}
 	}
-}
-
-// permitAfter is permit while the reporter may have left already: its place in the order is still needed.
-func (s *supervisor) permitAfter(other *member, reporter string, m *member) {
-	if _, here := s.members[reporter]; !here {
-		s.members[reporter] = m
-		defer delete(s.members, reporter)
-	}
-	s.permit(other)
 }
 
 // show publishes the list of pods for status requests, in start order, then by name.

@@ -75,72 +75,13 @@ type pod struct {
 	timer      *time.Timer
 	timers     int // counts them; an event of an earlier one is stale
 	waitingFor string
+	source     *container // the one whose restart rule restarts all
 
 	startedAt, readyAt time.Time
 	wasReady           bool
 	lastExit           string // the last failure of a container
 	problem            string // why it is not ready now
 }
-
-// event is something that happened to a pod; each kind has one method that handles it.
-type event interface{ isEvent() }
-
-type (
-	// evWant says what shall run from now on, and what the order of the pods allows.
-	evWant struct {
-		pod         *runtime.Pod
-		start, stop bool
-		waitingFor  string // why not yet
-		seq         int
-	}
-	evOpened struct {
-		pod     *runtime.Pod
-		sandbox runtime.Sandbox
-		err     error
-	}
-	evClosed  struct{ err error }
-	evRetry   struct{ n int } // opening or closing may be tried again
-	evRestart struct{}        // somebody asked for it
-	evQuit    struct{}
-	// The events of containers carry the run they are about: an answer to an earlier run is stale.
-	evStarted struct {
-		c   *container
-		run int
-		rc  runtime.Container
-		err error
-	}
-	evHooked struct {
-		c   *container
-		run int
-		err error
-	}
-	evExited struct {
-		c    *container
-		run  int
-		exit runtime.Exit
-	}
-	evDue struct { // the back-off is over
-		c   *container
-		run int
-	}
-	evProbe struct {
-		c   *container
-		run int
-		probeReport
-	}
-)
-
-func (evWant) isEvent()    {}
-func (evOpened) isEvent()  {}
-func (evClosed) isEvent()  {}
-func (evRetry) isEvent()   {}
-func (evRestart) isEvent() {}
-func (evQuit) isEvent()    {}
-func (evStarted) isEvent() {}
-func (evHooked) isEvent()  {}
-func (evExited) isEvent()  {}
-func (evDue) isEvent()     {}
-func (evProbe) isEvent()   {}
 
 // report tells the supervisor what the order of the pods depends on.
 type report struct {
@@ -224,122 +165,6 @@ func (p *pod) onWant(e evWant) {
 	}
 }
 
-// tryOpen opens the pod that is wanted, if the others allow it.
-func (p *pod) tryOpen() {
-	p.stopTimer()
-	switch {
-	case p.want == nil:
-		p.state, p.opens = podIdle, 0
-		return
-	case !p.mayStart:
-		if p.state != podWaiting && p.waitingFor != "" {
-			p.event(nil, normal, reasonWaiting, "Waiting for "+p.waitingFor)
-		}
-		p.state = podWaiting
-		return
-	}
-	p.state = podOpening
-	p.openSandbox(p.want)
-}
-
-func (p *pod) openSandbox(pod *runtime.Pod) {
-	p.async(func(ctx context.Context) event {
-		sandbox, err := p.rt.OpenPod(ctx, pod)
-		return evOpened{pod, sandbox, err}
-	})
-}
-
-func (p *pod) onOpened(e evOpened) {
-	switch p.state {
-	case podOpening:
-		if e.err != nil {
-			p.openFailed(e)
-			return
-		}
-		p.opens, p.problem = 0, ""
-		p.sandbox = e.sandbox
-		p.adoptSpec(e.pod)
-		if p.leaving() {
-			p.close()
-			return
-		}
-		p.state = podRunning
-		p.advance()
-	case podRunning: // an adopted pod
-		if e.err != nil {
-			p.openFailed(e)
-			return
-		}
-		p.opens, p.problem = 0, ""
-		p.sandbox, p.closers = e.sandbox, nil
-		p.advance()
-	case podStopping: // an adopted pod that is being stopped already
-		if e.err == nil {
-			p.sandbox = e.sandbox
-		}
-	default:
-		if e.err == nil && p.sandbox == nil {
-			p.log.Warn("a sandbox came too late and is left alone", "pod", p.fullName, "state", string(p.state))
-		}
-	}
-}
-
-// openFailed retries what admission would refuse for good (statement 68), with the back-off of containers.
-func (p *pod) openFailed(e evOpened) {
-	p.problem = fmt.Sprintf("cannot open the pod: %v", e.err)
-	p.event(nil, warning, reasonFailedSandbox, "Failed to create pod sandbox: "+e.err.Error())
-	if p.state == podOpening {
-		p.state = podWaiting
-		if p.want == nil || p.want.Hash != e.pod.Hash {
-			p.tryOpen() // the failure is of something that is no longer wanted
-			return
-		}
-	}
-	p.retryIn(p.openDelay())
-}
-
-// openDelay is 0, 10, 20, 40 ... like the restarts of a container.
-func (p *pod) openDelay() time.Duration {
-	delay := time.Duration(0)
-	for range p.opens {
-		delay = min(max(2*delay, p.limits.Initial), p.limits.Max)
-	}
-	p.opens++
-	return delay
-}
-
-func (p *pod) retryIn(d time.Duration) {
-	p.stopTimer()
-	n := p.timers
-	p.timer = time.AfterFunc(d, func() { p.in.put(evRetry{n}) })
-}
-
-func (p *pod) stopTimer() {
-	p.timers++
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
-}
-
-func (p *pod) onRetry(e evRetry) {
-	if e.n != p.timers {
-		return // a timer that was stopped too late
-	}
-	p.stopTimer()
-	switch p.state {
-	case podWaiting:
-		p.tryOpen()
-	case podRunning:
-		if p.sandbox == nil {
-			p.openSandbox(p.cur)
-		}
-	case podClosing:
-		p.close()
-	default:
-	}
-}
-
 // adoptSpec makes the containers of a pod that nothing runs of yet. Under the same UID restart counts
 // go on (statement 47), and a changed content starts with no back-off (statement 54).
 func (p *pod) adoptSpec(pod *runtime.Pod) {
@@ -391,10 +216,15 @@ func (p *pod) stopped() {
 	switch p.after {
 	case thenRestart:
 		p.inited = false
-		for _, c := range p.containers {
-			c.reset()
-		}
 		p.state = podRunning
+		for _, c := range p.containers {
+			if c == p.source {
+				p.again(c) // else one that always ends so would restart all of them without pause
+			} else {
+				c.reset()
+			}
+		}
+		p.source = nil
 		p.advance()
 	case thenFinish:
 		p.finish()
@@ -412,51 +242,15 @@ func (p *pod) finish() {
 	}
 }
 
-// close gives back the sandbox. What it was is remembered for its restart counts.
-func (p *pod) close() {
-	p.state = podClosing
-	sandbox, closers := p.sandbox, p.closers
-	p.async(func(ctx context.Context) event {
-		var err error
-		if sandbox != nil {
-			err = sandbox.Close(ctx)
-		}
-		for _, c := range closers {
-			if cerr := c.Close(ctx); err == nil {
-				err = cerr
-			}
-		}
-		return evClosed{err}
-	})
-}
-
-func (p *pod) onClosed(e evClosed) {
-	switch p.state {
-	case podClosing:
-		if e.err != nil { // statement 50: the successor waits until it is done
-			p.problem = fmt.Sprintf("cannot close the pod: %v", e.err)
-			p.event(nil, warning, reasonFailedKill, "Failed to close the pod: "+e.err.Error())
-			p.opens++
-			p.retryIn(min(time.Duration(p.opens)*time.Second, 10*time.Second))
-			return
-		}
-		p.record() // with the last restart counts
-		p.opens, p.problem = 0, ""
-		p.sandbox, p.closers, p.cur, p.containers = nil, nil, nil, nil
-		p.state = podIdle
-		p.tryOpen()
-	default:
-	}
-}
-
 // onRestart stops all containers and starts them again, whatever the restart policy says.
 func (p *pod) onRestart() {
 	switch p.state {
 	case podRunning:
 		p.event(nil, normal, reasonKilling, "Restarting all containers, as asked for")
+		p.source = nil
 		p.stop(thenRestart)
 	case podFinished:
-		p.phase, p.after = "", thenRestart
+		p.phase, p.after, p.source = "", thenRestart, nil
 		p.stopped()
 		if p.sandbox == nil { // it was finished before this supervisor came
 			p.openSandbox(p.cur)

@@ -11,9 +11,7 @@ func (p *pod) publish() {
 	ready := p.isReady()
 	switch {
 	case ready && !p.wasReady:
-		if p.readyAt.IsZero() {
-			p.readyAt = time.Now()
-		}
+		p.readyAt = time.Now()
 		p.problem = ""
 		p.event(nil, normal, reasonReady, "All containers are ready")
 	case !ready && p.wasReady && p.state == podRunning:
@@ -85,6 +83,9 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 	}
 	if ready {
 		s.ReadyAt = timePointer(p.readyAt)
+	}
+	if p.state == podWaiting && !p.mayStart && p.waitingFor != "" {
+		s.Message = "waiting for " + p.waitingFor
 	}
 	s.LastError = p.lastExit
 	if p.problem != "" && !ready {

@@ -68,7 +68,7 @@ type supervisor struct {
 	updates chan sourceUpdate
 	stops   chan struct{} // a stop was asked for
 	once    sync.Once
-	stopped chan struct{} // closed when all pods are gone after a stop
+	stopped chan struct{} // closed at the very end of a stop
 
 	latest   []*source.Update // per source, nil before its first one
 	found    []runtime.Found  // what ran before us
@@ -78,6 +78,7 @@ type supervisor struct {
 	members  map[string]*member
 	order    order
 	affects  map[string][]string     // full name -> those whose permissions depend on it
+	leavers  map[string][]string     // origin -> members that shall go
 	lastGood map[string]*runtime.Pod // adopted pods whose manifest cannot be read at the moment
 	warned   map[string]bool
 	problems []runtime.Problem
@@ -163,20 +164,23 @@ func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) e
 	if keeper, ok := s.rt.(runtime.Housekeeper); ok {
 		s.work.Go(func() { s.housekeep(ctx, keeper) })
 	}
-	s.loop(ctx, listed)
+	gone := s.loop(ctx, listed)
 	cancel()
 	s.work.Wait()
+	if gone {
+		close(s.stopped) // nothing of ours is written any more: who waits for this may remove it
+	}
 	s.log.Info("supervisor ended", "pods-stopped", s.stopping)
 	return nil
 }
 
-// loop is the one goroutine that owns the members.
-func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) {
+// loop is the one goroutine that owns the members. It returns true when a stop has come to its end.
+func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) bool {
 	stops := s.stops
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case found := <-listed:
 			s.found, s.listed = found, true
 			s.apply()
@@ -195,8 +199,7 @@ func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) {
 			s.apply()
 		}
 		if s.stopping && s.adopted && len(s.members) == 0 {
-			close(s.stopped)
-			return
+			return true
 		}
 	}
 }
