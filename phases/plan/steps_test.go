@@ -1,0 +1,306 @@
+package plan
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/pki"
+)
+
+// fakeHost is a machine written by hand.
+type fakeHost struct {
+	files map[string]Seen
+	owned map[string]Owned
+	setUp bool
+	now   time.Time
+}
+
+func (f *fakeHost) host() Host {
+	h := newHistory()
+	h.SetUp, h.Owned = f.setUp, f.owned
+	return Host{
+		Now: f.now, History: h, SupervisorRuns: func() bool { return false },
+		Look: func(path string) Seen {
+			if s, ok := f.files[path]; ok {
+				return s
+			}
+			return Seen{Kind: Absent}
+		},
+		Owned: func(path string) (Owned, bool) { o, ok := f.owned[path]; return o, ok },
+	}
+}
+
+func aFile(data string) Seen {
+	return Seen{Kind: Regular, Mode: 0o600, Data: []byte(data), SHA256: sum([]byte(data))}
+}
+
+func ourFile(path string, contents ...string) Owned {
+	o := Owned{Made: Made{Kind: MadeFile, Path: path, Mode: 0o600}, Done: true}
+	for _, c := range contents {
+		o.Sums = append(o.Sums, sum([]byte(c)))
+	}
+	return o
+}
+
+func TestWriteFileCompare(t *testing.T) {
+	step := WriteFile{Path: "/m/a.yaml", Mode: 0o600, Data: []byte("new\n")}
+	ours := func(contents ...string) map[string]Owned {
+		return map[string]Owned{step.Path: ourFile(step.Path, contents...)}
+	}
+	for name, test := range map[string]struct {
+		host    fakeHost
+		state   State
+		refused Refusal
+		detail  string
+		diff    bool
+	}{
+		"nothing there":                     {fakeHost{}, New, "", "", false},
+		"the same, ours":                    {fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}, owned: ours("new\n")}, Unchanged, "", "", false},
+		"the same, not ours":                {fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}}, Unchanged, "", "", false},
+		"other content, not ours":           {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}}, Conflict, NotOurs, "did not write it", true},
+		"ours, of a run that never ended":   {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n")}, Changed, "", "", true},
+		"ours, of a node that is set up":    {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n"), setUp: true}, Conflict, OtherConfig, "would change", true},
+		"ours, then changed by hand":        {fakeHost{files: map[string]Seen{step.Path: aFile("edited\n")}, owned: ours("old\n")}, Conflict, NotOurs, "changed by hand", true},
+		"set up, then deleted by hand":      {fakeHost{owned: ours("new\n"), setUp: true}, New, "", "", false},
+		"a link that leads nowhere":         {fakeHost{files: map[string]Seen{step.Path: {Kind: Symlink}}}, Conflict, NotOurs, "symlink", false},
+		"a directory":                       {fakeHost{files: map[string]Seen{step.Path: {Kind: Directory}}}, Conflict, NotOurs, "directory", false},
+		"this user may not look":            {fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable, Error: "permission denied"}}}, Unknown, "", "permission denied", false},
+		"ours, with another mode":           {fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data, SHA256: sum(step.Data)}}, owned: ours("new\n")}, Changed, "", "0644", false},
+		"not ours, same, with another mode": {fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data, SHA256: sum(step.Data)}}}, Unchanged, "", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := step.Compare(test.host.host())
+			if w.State != test.state || w.Refused != test.refused || !strings.Contains(w.Detail, test.detail) || (w.Diff != "") != test.diff {
+				t.Errorf("got %s %q %q, diff %q", w.State, w.Refused, w.Detail, w.Diff)
+			}
+			if test.diff && (!strings.Contains(w.Diff, "+new") || !strings.Contains(w.Diff, "-")) {
+				t.Errorf("diff is %q", w.Diff)
+			}
+			if writes := w.Files != nil; writes != (w.State == New || w.State == Changed) {
+				t.Errorf("%s, and writes: %v", w.State, writes)
+			}
+		})
+	}
+}
+
+// A secret's difference is not shown.
+func TestWriteFileKeepsSecrets(t *testing.T) {
+	step := WriteFile{Path: "/s", Data: []byte("token: new"), Secret: true}
+	h := fakeHost{files: map[string]Seen{"/s": aFile("token: old")}}
+	if w := step.Compare(h.host()); w.Diff != "" || w.State != Conflict {
+		t.Errorf("work is %+v", w)
+	}
+	data, err := step.MarshalJSON()
+	if err != nil || strings.Contains(string(data), "token") {
+		t.Errorf("JSON is %s, %v", data, err)
+	}
+}
+
+func TestMakeDirCompare(t *testing.T) {
+	step := MakeDir{Path: "/var/lib/etcd", Mode: 0o700, Tree: true, Entries: []string{"member"}}
+	dirs := map[string]Seen{"/var": {Kind: Directory}, "/var/lib": {Kind: Directory}}
+	with := func(names ...string) map[string]Seen {
+		return map[string]Seen{"/var": dirs["/var"], "/var/lib": dirs["/var/lib"], step.Path: {Kind: Directory, Names: names}}
+	}
+	owned := func(done bool) map[string]Owned {
+		return map[string]Owned{step.Path: {Made: Made{Kind: MadeTree, Path: step.Path}, Done: done}}
+	}
+	existed := Made{Kind: MadeDir, Path: step.Path, Existed: true}
+	for name, test := range map[string]struct {
+		host  fakeHost
+		state State
+		makes []Made
+	}{
+		"nothing there": {fakeHost{files: dirs}, New, []Made{{Kind: MadeTree, Path: step.Path, Mode: 0o700}}},
+		"no parents": {fakeHost{files: map[string]Seen{"/var": {Kind: Directory}}}, New,
+			[]Made{{Kind: MadeDir, Path: "/var/lib", Mode: 0o755}, {Kind: MadeTree, Path: step.Path, Mode: 0o700}}},
+		"ours and done": {fakeHost{files: with("member"), owned: owned(true)}, Unchanged, nil},
+		"ours, killed before it was recorded as made": {fakeHost{files: with(), owned: owned(false)}, Unchanged, []Made{{Kind: MadeTree, Path: step.Path}}},
+		"meant by us, but somebody else was faster":   {fakeHost{files: with("theirs"), owned: owned(false)}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*"}}},
+		"there before": {fakeHost{files: with("lost+found")}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*"}}},
+		"there before, with what would be in our way": {fakeHost{files: with("lost+found", "member")}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*", Except: []string{"member"}}}},
+		"a file in the way":                           {fakeHost{files: map[string]Seen{step.Path: aFile("x")}}, Conflict, nil},
+		"not to be looked at":                         {fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable}}}, Unknown, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := step.Compare(test.host.host())
+			if w.State != test.state || !reflect.DeepEqual(w.Makes, test.makes) {
+				t.Errorf("got %s %+v, want %s %+v", w.State, w.Makes, test.state, test.makes)
+			}
+		})
+	}
+}
+
+// pkiHost makes a real PKI in memory, as an init would have left it.
+func pkiHost(t *testing.T, issuing Issuing, specs ...pki.Spec) *fakeHost {
+	t.Helper()
+	f := &fakeHost{files: map[string]Seen{}, owned: map[string]Owned{}, now: testTime}
+	for _, spec := range specs {
+		w := IssueCertificate{Spec: spec, Issuing: issuing}.Compare(f.host())
+		if w.State != New {
+			t.Fatalf("%s is %s (%s)", spec.Name, w.State, w.Detail)
+		}
+		files, err := w.Files(f.host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			f.put(file)
+		}
+	}
+	return f
+}
+
+func (f *fakeHost) put(file durable.File) {
+	f.files[file.Path] = Seen{Kind: Regular, Mode: file.Mode, Data: file.Data, SHA256: sum(file.Data)}
+	f.owned[file.Path] = ourFile(file.Path, string(file.Data))
+}
+
+func testSpecs(t *testing.T) (ca, leaf pki.Spec, issuing Issuing) {
+	t.Helper()
+	cfg := config.Default("")
+	cfg = cfg.Complete(config.HostFacts{Hostname: "node-1"})
+	for _, s := range pki.Specs(cfg) {
+		switch s.Name {
+		case "ca":
+			ca = s
+		case "apiserver-kubelet-client":
+			leaf = s
+		}
+	}
+	return ca, leaf, Issuing{PKI: "/pki", Algorithm: config.ECDSAP256, Validity: time.Hour, CAValidity: 24 * time.Hour}
+}
+
+func TestIssueCertificateCompare(t *testing.T) {
+	ca, leaf, issuing := testSpecs(t)
+	const caCrt, caKey, crt, key = "/pki/ca.crt", "/pki/ca.key", "/pki/apiserver-kubelet-client.crt", "/pki/apiserver-kubelet-client.key"
+	notOurs := func(f *fakeHost) { f.owned = map[string]Owned{} }
+	for name, test := range map[string]struct {
+		change   func(f *fakeHost)
+		ca, leaf State
+		why      string // of the leaf, or of the CA if that is refused
+	}{
+		"all there":                       {func(*fakeHost) {}, Unchanged, Unchanged, ""},
+		"all there, not ours":             {notOurs, Unchanged, Unchanged, ""},
+		"nothing there":                   {func(f *fakeHost) { f.files = map[string]Seen{} }, New, New, ""},
+		"the leaf is not there":           {func(f *fakeHost) { delete(f.files, crt); delete(f.files, key) }, Unchanged, New, ""},
+		"killed between the CA's files":   {func(f *fakeHost) { f.files = map[string]Seen{caCrt: f.files[caCrt]} }, Changed, New, ""},
+		"killed between the leaf's files": {func(f *fakeHost) { delete(f.files, key) }, Unchanged, Changed, "does not exist"},
+		"the leaf's key was deleted on a node that is set up": {func(f *fakeHost) { delete(f.files, key); f.setUp = true }, Unchanged, Conflict, "does not exist"},
+		"the CA's key was taken away (external CA)":           {func(f *fakeHost) { delete(f.files, caKey); f.setUp = true }, Unchanged, Unchanged, ""},
+		"an external CA from the start":                       {func(f *fakeHost) { notOurs(f); delete(f.files, caKey) }, Unchanged, Unchanged, ""},
+		"an external CA that would have to sign": {func(f *fakeHost) {
+			notOurs(f)
+			f.files = map[string]Seen{caCrt: f.files[caCrt]}
+		}, Unchanged, Conflict, "external CA"},
+		"expired, of a run that never ended": {func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour) }, Unchanged, Changed, "expired"},
+		"expired, on a node that is set up":  {func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour); f.setUp = true }, Unchanged, Conflict, "expired"},
+		"expired, not ours":                  {func(f *fakeHost) { notOurs(f); f.now = f.now.Add(2 * time.Hour) }, Unchanged, Conflict, "expired"},
+		"the CA was deleted on a node that is set up": {func(f *fakeHost) {
+			delete(f.files, caCrt)
+			delete(f.files, caKey)
+			f.setUp = true
+		}, New, Conflict, "not there"},
+		"the CA is broken, not ours":          {func(f *fakeHost) { notOurs(f); f.files[caCrt] = aFile("hello") }, Conflict, Conflict, "ca.crt"},
+		"changed by hand to something broken": {func(f *fakeHost) { f.files[crt] = aFile("hello") }, Unchanged, Conflict, crt},
+		"a key that may not be read":          {func(f *fakeHost) { f.files[key] = Seen{Kind: Unreadable, Error: "permission denied"} }, Unchanged, Unknown, "permission denied"},
+		"a directory in the way":              {func(f *fakeHost) { f.files[key] = Seen{Kind: Directory} }, Unchanged, Conflict, "is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := pkiHost(t, issuing, ca, leaf)
+			test.change(f)
+			gotCA := IssueCertificate{Spec: ca, Issuing: issuing}.Compare(f.host())
+			got := IssueCertificate{Spec: leaf, Issuing: issuing}.Compare(f.host())
+			if gotCA.State != test.ca || got.State != test.leaf || !strings.Contains(got.Detail, test.why) {
+				t.Fatalf("CA is %s (%s), leaf is %s (%s)", gotCA.State, gotCA.Detail, got.State, got.Detail)
+			}
+			if got.State == Conflict && got.Hint == "" && got.Refused == NotValid && test.why != "not there" {
+				t.Error("there is no hint")
+			}
+			// What is said to be made can be made, with the CA made first if need be, and is then good.
+			remake(t, f, IssueCertificate{Spec: ca, Issuing: issuing}, gotCA)
+			remake(t, f, IssueCertificate{Spec: leaf, Issuing: issuing}, got)
+		})
+	}
+}
+
+func remake(t *testing.T, f *fakeHost, step Step, w Work) {
+	t.Helper()
+	if w.State != New && w.State != Changed {
+		return
+	}
+	files, err := w.Files(f.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		f.put(file)
+	}
+	if again := step.Compare(f.host()); again.State != Unchanged {
+		t.Errorf("%s: made, and then %s (%s)", step.Describe(), again.State, again.Detail)
+	}
+}
+
+func TestWriteKubeconfigCompare(t *testing.T) {
+	ca, _, issuing := testSpecs(t)
+	step := WriteKubeconfig{
+		Spec: pki.KubeconfigSpec{Name: "admin.conf", User: "u", CommonName: "u", Server: "https://10.0.0.1:6443", ClusterName: "kubernetes"},
+		Dir:  "/k", Issuing: issuing,
+	}
+	const path = "/k/admin.conf"
+	for name, test := range map[string]struct {
+		change func(f *fakeHost)
+		state  State
+		why    string
+	}{
+		"there":              {func(*fakeHost) {}, Unchanged, ""},
+		"not there":          {func(f *fakeHost) { delete(f.files, path) }, New, ""},
+		"broken, not ours":   {func(f *fakeHost) { f.files[path] = aFile("hello") }, Conflict, path},
+		"another CA, ours":   {func(f *fakeHost) { f.anotherCA(t, ca, issuing) }, Changed, "CA"},
+		"another CA, set up": {func(f *fakeHost) { f.anotherCA(t, ca, issuing); f.setUp = true }, Conflict, "CA"},
+		"no CA any more":     {func(f *fakeHost) { delete(f.files, "/pki/ca.crt"); delete(f.files, "/pki/ca.key"); f.setUp = true }, Conflict, "not there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := pkiHost(t, issuing, ca)
+			remake(t, f, step, step.Compare(f.host()))
+			test.change(f)
+			w := step.Compare(f.host())
+			if w.State != test.state || !strings.Contains(w.Detail, test.why) {
+				t.Errorf("got %s (%s)", w.State, w.Detail)
+			}
+			remake(t, f, step, w)
+		})
+	}
+}
+
+func (f *fakeHost) anotherCA(t *testing.T, ca pki.Spec, issuing Issuing) {
+	t.Helper()
+	other := pkiHost(t, issuing, ca)
+	for path, seen := range other.files {
+		f.files[path] = seen
+	}
+}
+
+// The mode does not depend on the umask of whoever runs it.
+func TestMakeDirsModes(t *testing.T) {
+	base := t.TempDir()
+	dirs := []string{filepath.Join(base, "a"), filepath.Join(base, "a", "b")}
+	if err := makeDirs(dirs, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i, mode := range []fs.FileMode{0o755, 0o777} {
+		if info, err := os.Stat(dirs[i]); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", dirs[i], info.Mode(), err)
+		}
+	}
+	if err := makeDirs(dirs, 0o700); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}

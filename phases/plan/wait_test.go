@@ -1,0 +1,204 @@
+package plan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// scriptedSupervisor answers with what a function of the time since the start says.
+type scriptedSupervisor struct {
+	start  time.Time
+	status func(since time.Duration) (runtime.Status, error)
+}
+
+func (s *scriptedSupervisor) Start(context.Context) (int, error) { return 1, nil }
+func (s *scriptedSupervisor) Status(context.Context) (runtime.Status, error) {
+	return s.status(time.Since(s.start))
+}
+func (s *scriptedSupervisor) Stop(context.Context, func(runtime.Event)) error { return nil }
+
+func podStatus(name, state string, ready bool, containers ...runtime.ContainerStatus) runtime.PodStatus {
+	return runtime.PodStatus{Name: name, State: state, Ready: ready, Containers: containers}
+}
+
+func container(name string, restarts, code int, logPath string) runtime.ContainerStatus {
+	return runtime.ContainerStatus{Name: name, RestartCount: restarts, ExitCode: &code, LogPath: logPath, LastProbe: "Get https://127.0.0.1:6443/livez: connection refused"}
+}
+
+func TestWaitHealthy(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "2.log")
+	if err := os.WriteFile(log, []byte("2026-01-02T03:04:05Z stdout F starting\n2026-01-02T03:04:06Z stderr F listen tcp :2379: bind: address already in use\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both := func(etcd, api runtime.PodStatus) (runtime.Status, error) {
+		return runtime.Status{Pods: []runtime.PodStatus{etcd, api}}, nil
+	}
+	starting := podStatus("kube-apiserver", "Starting", false, runtime.ContainerStatus{Name: "kube-apiserver", LastProbe: "connection refused"})
+	for name, test := range map[string]struct {
+		status func(time.Duration) (runtime.Status, error)
+		within time.Duration // of the fake clock
+		want   []string      // in the error; none: healthy
+		hint   string
+	}{
+		"ready after a while": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				return both(podStatus("etcd", "Running", d > time.Second), podStatus("kube-apiserver", "Running", d > 3*time.Second))
+			},
+			within: 3*time.Second + 2*pollPeriod,
+		},
+		"a supervisor that answers late": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < time.Second {
+					return runtime.Status{}, fmt.Errorf("cannot ask: %w", runtime.ErrNotRunning)
+				}
+				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true))
+			},
+			within: time.Second + 2*pollPeriod,
+		},
+		"one that was ready and is not any more does not count": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				return both(podStatus("etcd", "Running", d < time.Second || d > 4*time.Second), podStatus("kube-apiserver", "Running", d > 2*time.Second))
+			},
+			within: 4*time.Second + 2*pollPeriod,
+		},
+		"a crash loop ends the wait": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < 2*time.Second {
+					return both(podStatus("etcd", "Running", false, container("etcd", 1, 1, log)), starting)
+				}
+				return both(podStatus("etcd", "BackOff", false, container("etcd", 2, 1, log)), starting)
+			},
+			within: 2*time.Second + 2*pollPeriod,
+			want:   []string{"etcd did not become healthy in 2.0 s", "keeps exiting (2 restarts)", "code 1", "address already in use", "livez: connection refused", log},
+			hint:   "holds the port",
+		},
+		"many exits end it too": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Starting", false, container("kube-apiserver", int(d/time.Second), 2, "")))
+			},
+			within: 3*time.Second + 2*pollPeriod,
+			want:   []string{"kube-apiserver did not become healthy", "3 restarts", "code 2"},
+		},
+		"exits of a pod that is ready again do not": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				return both(podStatus("etcd", "Running", true, container("etcd", 5, 1, log)), podStatus("kube-apiserver", "Running", d > 2*time.Second))
+			},
+			within: 2*time.Second + 2*pollPeriod,
+		},
+		"a refused manifest ends it": {
+			status: func(time.Duration) (runtime.Status, error) {
+				return runtime.Status{Problems: []runtime.Problem{{Source: "/m/etcd.yaml", Message: "line 3: no such field"}, {Source: "/m/other.yaml", Message: "bad"}}}, nil
+			},
+			within: pollPeriod,
+			want:   []string{"/m/etcd.yaml", "line 3: no such field"},
+		},
+		"somebody else's manifest, and a warning, do not": {
+			status: func(time.Duration) (runtime.Status, error) {
+				return runtime.Status{
+					Problems: []runtime.Problem{{Source: "/m/other.yaml", Message: "bad"}, {Source: "/m/etcd.yaml", Message: "twice", Warning: true}},
+					Pods:     []runtime.PodStatus{podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true)},
+				}, nil
+			},
+			within: pollPeriod,
+		},
+		"a supervisor that died": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < time.Second {
+					return both(starting, starting)
+				}
+				return runtime.Status{}, runtime.ErrNotRunning
+			},
+			within: time.Second + silence + 2*pollPeriod,
+			want:   []string{"the supervisor is not running any more", "address already in use"}, // the log it is given here
+		},
+		"the time is over": {
+			status: func(time.Duration) (runtime.Status, error) {
+				return runtime.Status{Pods: []runtime.PodStatus{starting}}, nil
+			},
+			within: 4*time.Minute + 2*pollPeriod,
+			want:   []string{"etcd, kube-apiserver did not become healthy in 240.0 s", "etcd: the supervisor does not know it", "probe: connection refused"},
+			hint:   "kubecrank logs",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				step := WaitHealthy{Pods: []string{"etcd", "kube-apiserver"}, Timeout: 4 * time.Minute, Log: log}
+				start := time.Now()
+				var told []string
+				n := &Node{Supervisor: &scriptedSupervisor{start: start, status: test.status}, news: func(s string) { told = append(told, s) }}
+				_, err := step.Compare(Host{}).Do(t.Context(), n)
+				if took := time.Since(start); took > test.within {
+					t.Errorf("it took %s, want at most %s", took, test.within)
+				}
+				if len(test.want) == 0 {
+					if err != nil || len(told) < 2 {
+						t.Errorf("error %v, told %q", err, told)
+					}
+					return
+				}
+				var failed *NotHealthyError
+				if !errors.As(err, &failed) {
+					t.Fatalf("error is %v", err)
+				}
+				for _, want := range test.want {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("%q is not in:\n%v", want, err)
+					}
+				}
+				if !strings.Contains(failed.Hint(), test.hint) {
+					t.Errorf("hint is %q", failed.Hint())
+				}
+			})
+		})
+	}
+}
+
+// A cancelled wait says so, and not that something is unhealthy.
+func TestWaitHealthyCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		n := &Node{Supervisor: &scriptedSupervisor{status: func(time.Duration) (runtime.Status, error) { return runtime.Status{}, nil }}}
+		_, err := WaitHealthy{Pods: []string{"etcd"}, Timeout: time.Minute}.Compare(Host{}).Do(ctx, n)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func TestTailLog(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("x", 3000)
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "2026-01-02T03:04:05.6Z stderr F line %d %s\n", i, long)
+	}
+	for name, content := range map[string]string{"1.log": b.String(), "2.log": "", "0.log": "old\n", "supervisor.log": "plain\nlast\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := tailLog(filepath.Join(dir, "1.log"))
+	if len(got) == 0 || len(got) > tailLines || !strings.HasPrefix(got[len(got)-1], "line 39 x") || len(got[0]) > lineBytes+3 {
+		t.Errorf("lines are %q", got)
+	}
+	if after := tailLog(filepath.Join(dir, "2.log")); !slices.Equal(after, got) {
+		t.Error("an empty log does not lead to the one before it")
+	}
+	if got := tailLog(filepath.Join(dir, "supervisor.log")); !slices.Equal(got, []string{"plain", "last"}) {
+		t.Errorf("lines are %q", got)
+	}
+	if got := tailLog(filepath.Join(dir, "9.log")); got != nil {
+		t.Errorf("lines are %q", got)
+	}
+}
