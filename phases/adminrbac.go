@@ -20,7 +20,7 @@ func adminRBAC(s *State) ([]plan.Step, error) {
 			Object:     obj,
 			Server:     localServer(s.Config),
 			Kubeconfig: filepath.Join(s.Paths.Kubernetes, pki.SuperAdminConf),
-			Timeout:    s.Config.Timeouts.KubernetesAPICall,
+			Timeout:    plan.Span(s.Config.Timeouts.KubernetesAPICall),
 		})
 	}
 	return steps, nil

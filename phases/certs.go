@@ -28,7 +28,7 @@ func (s *State) issuing() plan.Issuing {
 	return plan.Issuing{
 		PKI:        s.Paths.PKI,
 		Algorithm:  s.Config.KeyAlgorithm,
-		Validity:   s.Config.CertificateValidity,
-		CAValidity: s.Config.CACertificateValidity,
+		Validity:   plan.Span(s.Config.CertificateValidity),
+		CAValidity: plan.Span(s.Config.CACertificateValidity),
 	}
 }

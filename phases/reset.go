@@ -41,6 +41,7 @@ func Reset(cfg config.Config, f facts.Facts) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	p.From = f.History.Records
 	if failed := plan.Preflight(p.Checks()); failed != nil {
 		return p, failed
 	}

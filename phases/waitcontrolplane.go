@@ -8,6 +8,6 @@ func waitControlPlane(s *State) ([]plan.Step, error) {
 		pods[i] = f.Pod.Name
 	}
 	return []plan.Step{plan.WaitHealthy{
-		Pods: pods, Timeout: s.Config.Timeouts.ControlPlaneComponentHealthCheck, Log: s.Paths.SupervisorLog,
+		Pods: pods, Timeout: plan.Span(s.Config.Timeouts.ControlPlaneComponentHealthCheck), Log: s.Paths.SupervisorLog,
 	}}, nil
 }

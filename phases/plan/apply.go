@@ -105,6 +105,9 @@ type applier struct {
 func (a *applier) begin() error {
 	j, now := a.node.Journal, a.node.Now()
 	history := j.History()
+	if a.plan.Verb == VerbReset && a.plan.From != history.Records {
+		return &LockedError{Path: a.node.Paths.Lock}
+	}
 	begun := Record{Time: now, Verb: a.plan.Verb, What: RunBegun}
 	if a.plan.Node != (Identity{}) {
 		begun.Node = &a.plan.Node

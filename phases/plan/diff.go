@@ -2,9 +2,9 @@ package plan
 
 // Change is what one step comes to on a host.
 type Change struct {
-	Phase   string  `json:"phase"`
+	Phase   string  `json:"phase,omitempty"`
 	Kind    string  `json:"kind"`
-	Step    string  `json:"step"` // Describe
+	Step    string  `json:"text"` // Describe
 	State   State   `json:"state"`
 	Detail  string  `json:"detail,omitempty"`
 	Diff    string  `json:"diff,omitempty"`

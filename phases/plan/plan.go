@@ -34,8 +34,11 @@ type Plan struct {
 	Verb string `json:"verb"` // "init"
 	// Node is what the run settled on for this machine; the journal
 	// remembers it, so that a run that continues another settles on the same.
-	Node   Identity `json:"node"`
-	Phases []Phase  `json:"phases"`
+	Node Identity `json:"node"`
+	// From is History.Records of the journal that a reset was planned from. It
+	// is applied to that journal only: what another run made since would be forgotten.
+	From   int     `json:"-"`
+	Phases []Phase `json:"phases"`
 }
 
 // Identity is the part of the configuration that has a default which depends on the machine.

@@ -20,10 +20,8 @@ func Print(w io.Writer, p Plan, changes []Change) error {
 		if len(ph.Steps) == 0 {
 			fmt.Fprintln(out, "    nothing to do")
 		}
-		for range ph.Steps {
-			printChange(out, next[0])
-			next = next[1:]
-		}
+		printPhase(out, ph, next[:len(ph.Steps)])
+		next = next[len(ph.Steps):]
 	}
 	for _, c := range changes {
 		if c.Diff != "" {
@@ -34,6 +32,21 @@ func Print(w io.Writer, p Plan, changes []Change) error {
 		fmt.Fprintf(out, "\n# %s\n%s", f.Path, f.Data)
 	}
 	return out.Flush()
+}
+
+// printPhase prints a phase's steps. Of checks that went well the number is enough.
+func printPhase(out io.Writer, ph Phase, changes []Change) {
+	fine := 0
+	for i, s := range ph.Steps {
+		if c, ok := s.(Check); ok && c.Level == OK && c.Text == "" {
+			fine++
+		} else {
+			printChange(out, changes[i])
+		}
+	}
+	if fine > 0 {
+		fmt.Fprintf(out, "  = checks that found nothing wrong: %d\n", fine)
+	}
 }
 
 // tally counts the states: "58 steps: 50 new, 6 unchanged, 2 done every time".
@@ -54,7 +67,11 @@ func tally(changes []Change) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s.text))
 		}
 	}
-	return fmt.Sprintf("%d steps: %s", len(changes), strings.Join(parts, ", "))
+	unit := "steps"
+	if len(changes) == 1 {
+		unit = "step"
+	}
+	return fmt.Sprintf("%d %s: %s", len(changes), unit, strings.Join(parts, ", "))
 }
 
 func printChange(out io.Writer, c Change) {
@@ -79,7 +96,7 @@ func mark(s State) string {
 	case Conflict:
 		return "!"
 	case Left:
-		return "-"
+		return "*"
 	case Unknown:
 		return "?"
 	default:
@@ -87,11 +104,13 @@ func mark(s State) string {
 	}
 }
 
-// PrintJSON writes a plan and what it comes to as one JSON document.
+// PrintJSON writes a plan and what it comes to as one JSON document:
+// {"verb","node","phases":[{"name","short","after","steps":[{"kind","text","state","detail","diff","step":{...}}]}]}.
+// Fields of step depend on its kind. Secrets are not in it.
 func PrintJSON(w io.Writer, p Plan, changes []Change) error {
 	type jsonStep struct {
 		Change
-		Spec Step `json:"spec"`
+		Step Step `json:"step"`
 	}
 	type jsonPhase struct {
 		Phase
@@ -105,7 +124,9 @@ func PrintJSON(w io.Writer, p Plan, changes []Change) error {
 	for _, ph := range p.Phases {
 		jp := jsonPhase{Phase: ph, Steps: []jsonStep{}}
 		for _, s := range ph.Steps {
-			jp.Steps = append(jp.Steps, jsonStep{Change: changes[0], Spec: s})
+			c := changes[0]
+			c.Phase = ""
+			jp.Steps = append(jp.Steps, jsonStep{Change: c, Step: s})
 			changes = changes[1:]
 		}
 		doc.Phases = append(doc.Phases, jp)

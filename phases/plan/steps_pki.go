@@ -15,12 +15,18 @@ import (
 type Issuing struct {
 	PKI        string              `json:"pki"` // the certificates' directory
 	Algorithm  config.KeyAlgorithm `json:"algorithm"`
-	Validity   time.Duration       `json:"-"`
-	CAValidity time.Duration       `json:"-"`
+	Validity   Span                `json:"validity"`
+	CAValidity Span                `json:"caValidity"`
 }
 
+// Span is a duration that is text in JSON: "8760h0m0s".
+type Span time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
 func (i Issuing) params(now time.Time) pki.Params {
-	return pki.Params{Algorithm: i.Algorithm, Validity: i.Validity, CAValidity: i.CAValidity, Now: now}
+	return pki.Params{Algorithm: i.Algorithm, Validity: time.Duration(i.Validity), CAValidity: time.Duration(i.CAValidity), Now: now}
 }
 
 func (i Issuing) path(name string) string { return filepath.Join(i.PKI, name) }
@@ -46,7 +52,7 @@ func (i Issuing) anew(h Host, name string) bool {
 
 // IssueCertificate makes a CA, or a certificate that one signs, with its key.
 type IssueCertificate struct {
-	Spec pki.Spec `json:"spec"`
+	Spec pki.Spec `json:"certificate"`
 	Issuing
 }
 
@@ -180,7 +186,7 @@ func (s MakeServiceAccountKey) make(state State, why string) Work {
 
 // WriteKubeconfig makes a kubeconfig with a client certificate in it, signed by the cluster's CA.
 type WriteKubeconfig struct {
-	Spec pki.KubeconfigSpec `json:"spec"`
+	Spec pki.KubeconfigSpec `json:"kubeconfig"`
 	Dir  string             `json:"dir"`
 	Issuing
 }

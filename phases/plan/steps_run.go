@@ -107,7 +107,7 @@ type ApplyObject struct {
 	Object     cluster.Object `json:"object"`
 	Server     string         `json:"server"`     // URL
 	Kubeconfig string         `json:"kubeconfig"` // path; its server may be a load balancer that is not up yet
-	Timeout    time.Duration  `json:"-"`
+	Timeout    Span           `json:"timeout"`
 }
 
 // Kind implements Step.
@@ -126,7 +126,7 @@ func (s ApplyObject) apply(ctx context.Context, n *Node) (Outcome, error) {
 	if seen.Kind != Regular {
 		return Outcome{}, fmt.Errorf("cannot read %s: it is %s %s", s.Kubeconfig, seen.Kind, seen.Error)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
 	changed, err := n.API.Apply(ctx, Endpoint{Server: s.Server, Kubeconfig: seen.Data}, s.Object)
 	switch {

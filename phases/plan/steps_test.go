@@ -175,7 +175,7 @@ func testSpecs(t *testing.T) (ca, leaf pki.Spec, issuing Issuing) {
 			leaf = s
 		}
 	}
-	return ca, leaf, Issuing{PKI: "/pki", Algorithm: config.ECDSAP256, Validity: time.Hour, CAValidity: 24 * time.Hour}
+	return ca, leaf, Issuing{PKI: "/pki", Algorithm: config.ECDSAP256, Validity: Span(time.Hour), CAValidity: Span(24 * time.Hour)}
 }
 
 func TestIssueCertificateCompare(t *testing.T) {

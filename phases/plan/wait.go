@@ -13,9 +13,9 @@ import (
 
 // WaitHealthy waits until pods are ready, or until it is certain that they will not be.
 type WaitHealthy struct {
-	Pods    []string      `json:"pods"` // names as in the manifests
-	Timeout time.Duration `json:"-"`
-	Log     string        `json:"-"` // of the supervisor, for when that is what failed
+	Pods    []string `json:"pods"` // names as in the manifests
+	Timeout Span     `json:"timeout"`
+	Log     string   `json:"-"` // of the supervisor, for when that is what failed
 }
 
 // Kind implements Step.
@@ -23,7 +23,7 @@ func (WaitHealthy) Kind() string { return "WaitHealthy" }
 
 // Describe implements Step.
 func (s WaitHealthy) Describe() string {
-	return fmt.Sprintf("wait until %s are ready, at most %s", strings.Join(s.Pods, ", "), s.Timeout)
+	return fmt.Sprintf("wait until %s are ready, at most %s", strings.Join(s.Pods, ", "), time.Duration(s.Timeout))
 }
 
 // The limits of a wait.
@@ -43,7 +43,7 @@ func (s WaitHealthy) Compare(Host) Work {
 
 func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	start := time.Now()
-	limit, cancel := context.WithTimeout(ctx, s.Timeout)
+	limit, cancel := context.WithTimeout(ctx, time.Duration(s.Timeout))
 	defer cancel()
 	tick := time.NewTicker(pollPeriod)
 	defer tick.Stop()

@@ -132,7 +132,7 @@ func TestWaitHealthy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				step := WaitHealthy{Pods: []string{"etcd", "kube-apiserver"}, Timeout: 4 * time.Minute, Log: log}
+				step := WaitHealthy{Pods: []string{"etcd", "kube-apiserver"}, Timeout: Span(4 * time.Minute), Log: log}
 				start := time.Now()
 				var told []string
 				n := &Node{Supervisor: &scriptedSupervisor{start: start, status: test.status}, news: func(s string) { told = append(told, s) }}
@@ -169,7 +169,7 @@ func TestWaitHealthyCancelled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		n := &Node{Supervisor: &scriptedSupervisor{status: func(time.Duration) (runtime.Status, error) { return runtime.Status{}, nil }}}
-		_, err := WaitHealthy{Pods: []string{"etcd"}, Timeout: time.Minute}.Compare(Host{}).Do(ctx, n)
+		_, err := WaitHealthy{Pods: []string{"etcd"}, Timeout: Span(time.Minute)}.Compare(Host{}).Do(ctx, n)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}
