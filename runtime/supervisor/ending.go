@@ -14,33 +14,37 @@ func (p *pod) watch(c *container) {
 	rc, run, who := c.rc, c.run, p.who(c)
 	p.async(func(ctx context.Context) event {
 		var exit runtime.Exit
-		p.insist(ctx, who, "cannot wait for the container", func() (err error) {
+		// The end of ctx is not the end of the container: it must not be touched then.
+		ended := p.insist(ctx, who, "cannot wait for the container", func() (err error) {
 			exit, err = rc.Wait(ctx)
 			return err
-		})
-		p.insist(ctx, who, "cannot remove what the container left running", func() error { return rc.Stop(ctx, 0) })
+		}) && p.insist(ctx, who, "cannot remove what the container left running", func() error { return rc.Stop(ctx, 0) })
+		if !ended {
+			return nil
+		}
 		return evExited{c, run, exit}
 	})
 }
 
 // insist tries until it works: a runtime that is away for a while must not leave a pod stuck (statement 49).
-func (p *pod) insist(ctx context.Context, who runtime.Event, what string, do func() error) {
+// It returns false when ctx has ended first.
+func (p *pod) insist(ctx context.Context, who runtime.Event, what string, do func() error) bool {
 	delay := 500 * time.Millisecond
 	for {
+		if ctx.Err() != nil {
+			return false
+		}
 		err := do()
-		if err == nil || ctx.Err() != nil {
-			return
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
 		}
 		delay = min(2*delay, 10*time.Second)
 		who.Type, who.Reason, who.Message = warning, reasonFailedKill, what+": "+err.Error()
 		p.history.add(p.fullName, who)
-		timer := time.NewTimer(delay)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+		sleepUntil(ctx, time.Now().Add(delay))
 	}
 }
 

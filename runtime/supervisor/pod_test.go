@@ -1,9 +1,16 @@
 package supervisor
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/source"
 )
 
 // The simplest life: a pod comes, runs, is ready, goes.
@@ -25,30 +32,546 @@ func TestAddRemove(t *testing.T) {
 	})
 }
 
+// Nothing is started before every source was heard and the runtime has said what runs: a pod that
+// comes later might run already.
+func TestNothingBeforeAllIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := false
+		rt := &fakeRuntime{}
+		rt.list = func() ([]runtime.Found, error) {
+			if !answer {
+				return nil, errTest
+			}
+			return nil, nil
+		}
+		second := &fakeSource{"http://x", make(chan source.Update)}
+		b := newBench(t, rt, func(o *Options) { o.Sources = append(o.Sources, second) })
+		b.set(newPod("a"))
+		b.sleep(time.Minute)
+		second.ch <- source.Update{}
+		b.sleep(time.Minute)
+		b.did()
+		if b.s.statusNow().Ready {
+			t.Error("ready while nothing is known")
+		}
+		answer = true
+		b.sleep(10 * time.Second)
+		b.did("start a/main 0")
+	})
+}
+
+// Statement 44, 65: never two of one full name, and the successor starts the moment the old one is gone.
+func TestStatic_044_065_OneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 7 * time.Second, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		b.set(newPod("a", image("v2")))
+		b.sleep(7*time.Second - time.Millisecond)
+		b.did("start a/main 0", "stop a/main 30s")
+		b.state("a", "Stopping", false)
+		b.sleep(2 * time.Millisecond)
+		b.did("gone a/main", "start a/main 0")
+		b.state("a", "Running", true)
+	})
+}
+
+// Statement 45: the old pod gets its own grace period, not that of its successor.
+func TestStatic_045_OwnGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		grace := func(seconds int64) func(*corev1.Pod) {
+			return func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &seconds }
+		}
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a", grace(99)))
+		b.set(newPod("a", grace(5)))
+		b.did("start a/main 0", "stop a/main 1m39s", "gone a/main", "start a/main 0")
+	})
+}
+
+// Statement 46: of many edits during a termination only the last one runs.
+func TestStatic_046_LastEditWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 10 * time.Second, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		for i := range 300 {
+			b.set(newPod("a", image(fmt.Sprintf("edit%d", i))))
+		}
+		last := newPod("a", image("last"))
+		b.set(last)
+		b.sleep(time.Minute)
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main", "start a/main 0")
+		if got := rt.get("a/main").info.SpecHash; got != last.Hash {
+			t.Errorf("content %s runs, want %s", got, last.Hash)
+		}
+	})
+}
+
+// 300 edits one after the other, each seen alone: never an overlap, and the last one ends up running.
+func TestManyEditsInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 30 * time.Millisecond, nil }}
+		b := newBench(t, rt, nil)
+		var last *runtime.Pod
+		for i := range 300 {
+			last = newPod("a", image(fmt.Sprintf("edit%d", i)))
+			b.set(last)
+			b.sleep(7 * time.Millisecond)
+		}
+		b.sleep(time.Minute)
+		for _, line := range rt.did() {
+			if strings.HasPrefix(line, "OVERLAP") {
+				t.Error(line)
+			}
+		}
+		if n := len(rt.running()); n != 1 {
+			t.Fatalf("%d containers run", n)
+		}
+		if got := rt.get("a/main").info.SpecHash; got != last.Hash {
+			t.Errorf("content %s runs, want %s", got, last.Hash)
+		}
+	})
+}
+
+// Statement 47: removed and created again with the same content it runs again, and goes on counting.
+func TestStatic_047_DeleteAndRecreate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a"))
+		b.set()
+		b.set(newPod("a"))
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main", "start a/main 1")
+		b.set()
+		b.set(newPod("a", image("v2")))
+		b.did("stop a/main 30s", "gone a/main", "start a/main 0")
+	})
+}
+
+// Statement 47 once more: it comes back while the old one is still ending.
+func TestStatic_047_RecreatedWhileEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 5 * time.Second, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		b.set()
+		b.set(newPod("a"))
+		b.sleep(time.Minute)
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main", "start a/main 1")
+	})
+}
+
+// Statements 48, 66: any change restarts, with an explicit UID too, and unchanged content never does.
+func TestStatic_048_066_AnyChangeRestarts(t *testing.T) {
+	uid := func(p *corev1.Pod) { p.UID = "12345" }
+	for name, change := range map[string]func(*corev1.Pod){
+		"image":      image("v2"),
+		"name":       func(p *corev1.Pod) { p.Spec.Containers[0].Name = "other" },
+		"args":       func(p *corev1.Pod) { p.Spec.Containers[0].Args = []string{"-v"} },
+		"env":        func(p *corev1.Pod) { p.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "A", Value: "b"}} },
+		"probe":      func(p *corev1.Pod) { p.Spec.Containers[0].LivenessProbe = probe() },
+		"label":      func(p *corev1.Pod) { p.Labels = map[string]string{"a": "b"} },
+		"annotation": annotate("a", "b"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &fakeRuntime{}, nil)
+				b.set(newPod("a", uid))
+				b.set(newPod("a", uid))
+				b.did("start a/main 0")
+				changed := newPod("a", uid, change)
+				b.set(changed)
+				// Under the same UID the count goes on, for a container of the same name.
+				restarts := 1
+				if name == "name" {
+					restarts = 0
+				}
+				b.did("stop a/main 30s", "gone a/main", fmt.Sprintf("start a/%s %d", changed.Spec.Containers[0].Name, restarts))
+			})
+		})
+	}
+}
+
+// Statement 49: a runtime that is away during a termination is asked again, and the pod ends soon after it is back.
+func TestStatic_049_RuntimeAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := true
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) {
+			if away {
+				return 0, errTest
+			}
+			return 0, nil
+		}}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		b.set()
+		b.sleep(5 * time.Minute)
+		b.state("a", "Stopping", false)
+		away = false
+		b.sleep(10 * time.Second)
+		if n := len(b.s.statusNow().Pods); n != 0 {
+			t.Errorf("%d pods are left ten seconds after the runtime came back", n)
+		}
+	})
+}
+
+// Statement 50: what cannot be cleaned up delays the successor, which then starts.
+func TestStatic_050_StuckCleanup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck := true
+		rt := &fakeRuntime{close: func(*runtime.Pod) error {
+			if stuck {
+				return errTest
+			}
+			return nil
+		}}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		b.set(newPod("a", image("v2")))
+		b.sleep(time.Hour)
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main")
+		stuck = false
+		b.sleep(10 * time.Second)
+		b.did("start a/main 0")
+	})
+}
+
+// Statement 51: at least two seconds for a container, whatever the pod says.
+func TestStatic_051_LeastGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		zero := int64(0)
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a", func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = &zero }))
+		b.set()
+		b.did("start a/main 0", "stop a/main 2s", "gone a/main")
+	})
+}
+
+// Statement 52: who is started again, after what.
+func TestStatic_052_RestartPolicy(t *testing.T) {
+	for _, test := range []struct {
+		policy corev1.RestartPolicy
+		code   int
+		again  bool
+		state  string
+	}{
+		{corev1.RestartPolicyAlways, 0, true, "Running"},
+		{corev1.RestartPolicyAlways, 1, true, "Running"},
+		{corev1.RestartPolicyOnFailure, 0, false, "Succeeded"},
+		{corev1.RestartPolicyOnFailure, 1, true, "Running"},
+		{corev1.RestartPolicyOnFailure, -1, true, "Running"}, // nobody knows how it ended
+		{corev1.RestartPolicyNever, 0, false, "Succeeded"},
+		{corev1.RestartPolicyNever, 1, false, "Failed"},
+	} {
+		t.Run(fmt.Sprintf("%s/%d", test.policy, test.code), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &fakeRuntime{}, nil)
+				b.set(newPod("a", policy(test.policy)))
+				b.rt.did()
+				b.rt.end(t, "a/main", test.code)
+				if test.again {
+					b.did("start a/main 1")
+				} else {
+					b.did()
+				}
+				b.state("a", test.state, test.state != "Failed")
+				b.sleep(time.Hour)
+				b.did()
+			})
+		})
+	}
+}
+
 // Statement 54: 0, 10, 20, 40 ... 300 s from the moment it ended; ten good minutes start over.
 func TestStatic_054_BackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, nil)
 		b.set(newPod("a"))
-		b.rt.did()
-		for i, wait := range []time.Duration{0, 10, 20, 40, 80, 160, 300, 300} {
-			b.sleep(time.Second)
-			b.rt.end(t, "a/main", 1)
-			begun := time.Now()
-			for b.rt.get("a/main") == nil {
-				b.sleep(time.Second / 10)
-			}
-			if took := time.Since(begun); took.Round(time.Second) != wait*time.Second {
-				t.Errorf("restart %d came after %s, want %s s", i+1, took, wait)
-			}
-			if got := b.pod("a").Restarts; got != i+1 {
-				t.Errorf("%d restarts, want %d", got, i+1)
-			}
-		}
+		checkBackOff(t, b, 0, 10, 20, 40, 80, 160, 300, 300)
 		b.sleep(10*time.Minute + time.Second)
 		b.rt.end(t, "a/main", 0)
 		if b.rt.get("a/main") == nil {
 			t.Error("ten good minutes did not reset the back-off")
 		}
+	})
+}
+
+// Statement 54, its key: a new content starts with a clean slate.
+func TestStatic_054_NewContentResets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a"))
+		checkBackOff(t, b, 0, 10, 20)
+		b.set(newPod("a", image("v2")))
+		b.rt.end(t, "a/main", 1)
+		if b.rt.get("a/main") == nil {
+			t.Error("the back-off of the old content is applied to the new one")
+		}
+	})
+}
+
+// Statement 55: the longest wait can be set, and lowers the first one too.
+func TestStatic_055_BackOffLimit(t *testing.T) {
+	for limit, waits := range map[int][]int{1: {0, 1, 1, 1}, 7: {0, 7, 7}, 45: {0, 10, 20, 40, 45, 45}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, &fakeRuntime{}, func(o *Options) { o.BackOff.Max = time.Duration(limit) * time.Second })
+			b.set(newPod("a"))
+			checkBackOff(t, b, waits...)
+		})
+	}
+}
+
+// checkBackOff lets a/main fail after a second of running, and wants these waits in seconds before the restarts.
+func checkBackOff(t *testing.T, b *bench, waits ...int) {
+	t.Helper()
+	for i, wait := range waits {
+		b.sleep(time.Second)
+		b.rt.end(t, "a/main", 1)
+		begun := time.Now()
+		if wait > 0 {
+			b.state("a", "BackOff", false)
+			if c := b.pod("a").Containers[0]; c.Reason != "CrashLoopBackOff" || !strings.HasPrefix(c.Message, fmt.Sprintf("back-off %s restarting failed container=main pod=a-node1_default(", time.Duration(wait)*time.Second)) {
+				t.Errorf("the container waits for %s: %s", c.Reason, c.Message)
+			}
+		}
+		for b.rt.get("a/main") == nil && time.Since(begun) < time.Hour {
+			b.sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(begun).Round(time.Second); took != time.Duration(wait)*time.Second {
+			t.Errorf("restart %d came after %s, want %d s", i+1, took, wait)
+		}
+		if got := b.pod("a").Restarts; got != i+1 {
+			t.Errorf("%d restarts, want %d", got, i+1)
+		}
+	}
+}
+
+// Statement 60: a failed postStart hook kills the container, which is started again.
+func TestStatic_060_PostStartFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{exec: func(*fakeContainer, []string) (int, error) { return 1, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a", hooks([]string{"hook"}, nil)))
+		b.did("start a/main 0", "exec a/main hook", "stop a/main 30s", "gone a/main", "start a/main 1", "exec a/main hook", "stop a/main 30s", "gone a/main")
+		b.state("a", "BackOff", false)
+		if got := b.pod("a").LastError; !strings.Contains(got, `postStart hook failed: command ["hook"] exited with 1: output`) {
+			t.Errorf("the status says %q", got)
+		}
+	})
+}
+
+// Statement 60: while a postStart hook runs the container is not running yet, and later ones wait.
+func TestStatic_060_PostStartHoldsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{exec: func(*fakeContainer, []string) (int, error) { time.Sleep(time.Minute); return 0, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a", hooks([]string{"hook"}, nil), func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, newCtr("second")) }))
+		b.sleep(59 * time.Second)
+		b.did("start a/main 0", "exec a/main hook")
+		b.state("a", "Starting", false)
+		b.sleep(time.Second)
+		b.did("start a/second 0")
+		b.state("a", "Running", true)
+	})
+}
+
+// Statement 59: the preStop hook runs before the signal and uses up the grace period, down to two seconds;
+// its failure stops nothing.
+func TestStatic_059_PreStop(t *testing.T) {
+	for took, left := range map[time.Duration]string{10 * time.Second: "20s", 29 * time.Second: "2s", time.Hour: "2s"} {
+		synctest.Test(t, func(t *testing.T) {
+			rt := &fakeRuntime{exec: func(*fakeContainer, []string) (int, error) {
+				time.Sleep(min(took, 30*time.Second)) // a real Exec ends with its context
+				return 3, nil
+			}}
+			b := newBench(t, rt, nil)
+			b.set(newPod("a", hooks(nil, []string{"bye"})))
+			b.set()
+			b.sleep(time.Minute)
+			b.did("start a/main 0", "exec a/main bye", "stop a/main "+left, "gone a/main")
+		})
+	}
+}
+
+// Statement 59: a container that has ended by itself gets no preStop hook.
+func TestStatic_059_NoPreStopAfterExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a", hooks(nil, []string{"bye"}), policy(corev1.RestartPolicyNever)))
+		b.rt.end(t, "a/main", 0)
+		b.set()
+		b.did("start a/main 0")
+	})
+}
+
+func hooks(postStart, preStop []string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		l := &corev1.Lifecycle{}
+		if postStart != nil {
+			l.PostStart = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: postStart}}
+		}
+		if preStop != nil {
+			l.PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: preStop}}
+		}
+		p.Spec.Containers[0].Lifecycle = l
+	}
+}
+
+// Statement 62: the container's rules come first, then its own policy, then the pod's.
+func TestStatic_062_RestartRules(t *testing.T) {
+	never, always := corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyAlways
+	rules := func(policy corev1.ContainerRestartPolicy, rules ...corev1.ContainerRestartRule) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Spec.Containers[0].RestartPolicy, p.Spec.Containers[0].RestartPolicyRules = &policy, rules
+		}
+	}
+	in := func(action corev1.ContainerRestartRuleAction, op corev1.ContainerRestartRuleOnExitCodesOperator, codes ...int32) corev1.ContainerRestartRule {
+		return corev1.ContainerRestartRule{Action: action, ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: op, Values: codes}}
+	}
+	restart := in(corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleOnExitCodesOpIn, 42, 43)
+	notIn := in(corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleOnExitCodesOpNotIn, 0, 1)
+	for name, test := range map[string]struct {
+		change func(*corev1.Pod)
+		code   int
+		again  bool
+	}{
+		"a rule matches, the policy is Never": {rules(never, restart), 42, true},
+		"no rule matches":                     {rules(never, restart), 41, false},
+		"not in":                              {rules(never, notIn), 2, true},
+		"not in, but it is":                   {rules(never, notIn), 1, false},
+		"own Always in a pod of Never":        {func(p *corev1.Pod) { rules(always)(p); policy(corev1.RestartPolicyNever)(p) }, 0, true},
+		"own Never in a pod of Always":        {rules(never), 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &fakeRuntime{}, nil)
+				b.set(newPod("a", test.change))
+				b.rt.end(t, "a/main", test.code)
+				if again := b.rt.get("a/main") != nil; again != test.again {
+					t.Errorf("started again: %t, want %t", again, test.again)
+				}
+			})
+		})
+	}
+}
+
+// Statement 62: a rule may restart all containers, init containers first; the one whose rule it is has
+// its back-off.
+func TestStatic_062_RestartAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := corev1.ContainerRestartPolicyNever
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a", func(p *corev1.Pod) {
+			p.Spec.InitContainers = []corev1.Container{newCtr("init")}
+			p.Spec.Containers = append(p.Spec.Containers, newCtr("second", func(c *corev1.Container) {
+				c.RestartPolicy = &never
+				c.RestartPolicyRules = []corev1.ContainerRestartRule{{Action: corev1.ContainerRestartRuleActionRestartAllContainers,
+					ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}}}}
+			}))
+		}))
+		b.rt.end(t, "a/init", 0)
+		b.did("start a/init 0", "start a/main 0", "start a/second 0")
+		b.rt.end(t, "a/second", 42)
+		b.did("stop a/main 30s", "gone a/main", "start a/init 1")
+		b.rt.end(t, "a/init", 0)
+		b.did("start a/main 1", "start a/second 1")
+		b.rt.end(t, "a/second", 42)
+		b.rt.end(t, "a/init", 0)
+		b.did("stop a/main 30s", "gone a/main", "start a/init 2", "start a/main 2")
+		b.sleep(10 * time.Second)
+		b.did("start a/second 2")
+	})
+}
+
+// Statement 68: what a kubelet would refuse for good is tried again, with the back-off.
+func TestStatic_068_RefusalsAreRetried(t *testing.T) {
+	t.Run("start", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			broken := true
+			rt := &fakeRuntime{start: func(*runtime.Pod, runtime.ContainerSpec) error {
+				if broken {
+					return errTest
+				}
+				return nil
+			}}
+			b := newBench(t, rt, nil)
+			b.set(newPod("a"))
+			b.did("fail a/main", "fail a/main")
+			if got := b.pod("a").LastError; got != "container main cannot be started: made up" {
+				t.Errorf("the status says %q", got)
+			}
+			b.sleep(10 * time.Second)
+			b.did("fail a/main")
+			broken = false
+			b.sleep(20 * time.Second)
+			b.did("start a/main 0")
+			b.state("a", "Running", true)
+			if got := b.pod("a").LastError; got != "" {
+				t.Errorf("the status still says %q", got)
+			}
+		})
+	})
+	t.Run("open", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tries := 0
+			rt := &fakeRuntime{open: func(*runtime.Pod) error {
+				if tries++; tries < 4 {
+					return errTest
+				}
+				return nil
+			}}
+			b := newBench(t, rt, nil)
+			b.set(newPod("a"))
+			b.state("a", "Pending", false)
+			if got := b.pod("a").LastError; got != "cannot open the pod: made up" {
+				t.Errorf("the status says %q", got)
+			}
+			b.sleep(30*time.Second - time.Millisecond)
+			b.did()
+			b.sleep(time.Millisecond)
+			b.did("start a/main 0")
+		})
+	})
+}
+
+// What a pod ended with is in its status: exit code or signal, and its last words.
+func TestLastError(t *testing.T) {
+	for want, exit := range map[string]runtime.Exit{
+		"container main ended with exit code 3:\nboom":                      {Code: 3, Message: "boom"},
+		"container main ended with signal SIGKILL, out of memory":           {Code: 137, Signal: "SIGKILL", OOMKilled: true},
+		"container main ended with an exit code that nobody saw":            {Code: -1},
+		"container main ended with exit code 0":                             {},
+		"container main ended with signal SIGSEGV:\ngoroutine 1 [running]:": {Code: 139, Signal: "SIGSEGV", Message: "goroutine 1 [running]:"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, &fakeRuntime{}, nil)
+			b.set(newPod("a"))
+			b.rt.get("a/main").end(exit)
+			synctest.Wait()
+			if got := b.pod("a").LastError; got != want {
+				t.Errorf("the status says %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// A restart that is asked for ignores policy and back-off, and keeps the order of the containers.
+func TestRestartOnRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("a", policy(corev1.RestartPolicyNever)))
+		p, err := b.s.find("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.in.put(evRestart{})
+		synctest.Wait()
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main", "start a/main 1")
+		b.rt.end(t, "a/main", 1)
+		b.state("a", "Failed", false)
+		p.in.put(evRestart{})
+		synctest.Wait()
+		b.did("start a/main 2")
+		b.state("a", "Running", true)
 	})
 }
