@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +28,8 @@ type fakeRuntime struct {
 	close func(pod *runtime.Pod) error
 	stop  func(c *fakeContainer, grace time.Duration) (exitAfter time.Duration, err error) // default: ends at once with SIGTERM
 	exec  func(c *fakeContainer, argv []string) (code int, err error)
+
+	logPath string // of all containers
 
 	mu   sync.Mutex
 	log  []string
@@ -102,7 +103,7 @@ func (f *fakeRuntime) newContainer(pod *runtime.Pod, name string, restarts int) 
 	f.pids++
 	c := &fakeContainer{f: f, pod: shortName(pod), ended: make(chan struct{}), info: runtime.ContainerInfo{
 		PodUID: string(pod.UID), PodFullName: pod.FullName(), Name: name, ID: fmt.Sprintf("fake://%d", f.pids), PID: f.pids,
-		RestartCount: restarts, SpecHash: pod.Hash, StartedAt: time.Now(),
+		RestartCount: restarts, SpecHash: pod.Hash, StartedAt: time.Now(), LogPath: f.logPath,
 	}}
 	f.all = append(f.all, c)
 	return c
@@ -442,5 +443,3 @@ func policy(policy corev1.RestartPolicy) func(*corev1.Pod) {
 }
 
 var errTest = errors.New("made up")
-
-var _ = maps.Keys[map[string]int]
