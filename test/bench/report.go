@@ -66,12 +66,14 @@ func (r *report) single(ctx context.Context, p *product) (err error) {
 	if r.idle, err = watchIdle(ctx, status.Supervisor.PID, p.options.idle); err != nil {
 		return err
 	}
-	for _, e := range endpoints(p.offset) {
-		started, ready, err := p.restart(ctx, e.name)
+	// The API server comes last: when it is gone, the controller manager may end by
+	// itself, and its next restart would have to wait for the back-off.
+	for _, name := range []string{"kube-scheduler", "kube-controller-manager", "etcd", "kube-apiserver"} {
+		started, ready, err := p.restart(ctx, name)
 		if err != nil {
 			return err
 		}
-		r.restarts = append(r.restarts, restart{e.name, started, ready})
+		r.restarts = append(r.restarts, restart{name, started, ready})
 	}
 	return nil
 }

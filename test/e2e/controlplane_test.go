@@ -154,7 +154,7 @@ func testSecretFiles(t *testing.T, n *node) {
 		if open := info.Mode().Perm() & 0o077; open != 0 && (secret || info.Mode()&fs.ModeSocket != 0) {
 			t.Errorf("%s is open to others: %s", path, info.Mode())
 		}
-		if info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSymlink == 0 {
+		if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSymlink == 0 {
 			t.Errorf("%s can be written by others: %s", path, info.Mode())
 		}
 		return nil

@@ -190,9 +190,13 @@ func TestMounts(t *testing.T) {
 	for _, tt := range []struct {
 		name, options, want string
 		flags               uintptr
+		args                []string
+		code                int
 	}{
-		{"noexec", "size=1g", "noexec", syscall.MS_NOEXEC},
-		{"full", "size=60m", "no space left on device", 0},
+		{"noexec", "size=1g", "noexec", syscall.MS_NOEXEC, nil, 3},
+		{"small", "size=60m", "DiskSpace", 0, nil, 3},
+		{"full", "size=60m", "no space left on device", 0, []string{"--ignore-preflight-errors=all"}, 1},
+		{"noexec all the same", "size=1g", "noexec", syscall.MS_NOEXEC, []string{"--ignore-preflight-errors=all"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t)
@@ -207,14 +211,17 @@ func TestMounts(t *testing.T) {
 					t.Errorf("cannot unmount: %v", err)
 				}
 			})
-			r := n.run(time.Minute, "init", "--apiserver-advertise-address", "127.0.0.1")
-			if r.code == 0 || !strings.Contains(r.stderr, tt.want) || !strings.Contains(r.stderr, "hint: ") {
-				t.Errorf("want an error that says %q, and a hint: %s", tt.want, r)
+			r := n.run(time.Minute, append([]string{"init", "--apiserver-advertise-address", "127.0.0.1"}, tt.args...)...)
+			if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || !strings.Contains(r.stderr, "hint: ") {
+				t.Errorf("want exit code %d, an error that says %q, and a hint: %s", tt.code, tt.want, r)
 			}
-			if _, err := exec.Command("sh", "-c", "! find "+n.root+" -name '.kubecrank-tmp-*' | grep .").Output(); err != nil {
-				t.Errorf("temporary files are left in %s", n.root)
+			if out, _ := exec.Command("find", n.root, "-name", ".kubecrank-tmp-*").Output(); len(out) > 0 {
+				t.Errorf("temporary files are left: %s", out)
 			}
 			n.must("reset", "--force")
+			if left := names(n.root); len(left) > 0 {
+				t.Errorf("reset leaves %v", left)
+			}
 		})
 	}
 }
