@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -104,10 +105,19 @@ func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	if err != nil {
 		return fmt.Errorf("cannot watch the supervisor (PID %d): %w", st.Supervisor.PID, err)
 	}
-	if err := b.client.Stop(ctx, tell); err != nil {
+	if err := b.client.Stop(ctx, essential(tell)); err != nil {
 		return err
 	}
 	return gone(ctx)
+}
+
+// essential passes on what a person wants to know of a stop: who is gone, and what went wrong.
+func essential(tell func(runtime.Event)) func(runtime.Event) {
+	return func(e runtime.Event) {
+		if e.Pod != "" && (e.Reason == "Stopped" || e.Type == corev1.EventTypeWarning) {
+			tell(e)
+		}
+	}
 }
 
 // watchProcess returns a function that waits for the end of a process. It is

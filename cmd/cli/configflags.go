@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"strings"
 
@@ -17,8 +18,8 @@ type configFlags struct {
 	advertiseAddress     string
 	bindPort             int
 	nodeName             string
-	serviceCIDR          string
-	podNetworkCIDR       string
+	serviceCIDR          []string // one, or two for dual stack
+	podNetworkCIDR       []string
 	serviceDNSDomain     string
 	controlPlaneEndpoint string
 	certExtraSANs        []string
@@ -36,8 +37,8 @@ func (f *configFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.advertiseAddress, "apiserver-advertise-address", "", "The IP `address` on which the API server says it listens; any address of this machine, 127.0.0.1 too. Default: the address of the default route.")
 	flags.IntVar(&f.bindPort, "apiserver-bind-port", config.DefaultBindPort, "Port for the API server to bind to; --port-offset is added.")
 	flags.StringVar(&f.nodeName, "node-name", "", "The node's name. Default: the host name, in lower case.")
-	flags.StringVar(&f.serviceCIDR, "service-cidr", config.DefaultServiceSubnet, "`CIDR` of the virtual IPs of Services; two, separated by a comma, for dual stack.")
-	flags.StringVar(&f.podNetworkCIDR, "pod-network-cidr", "", "`CIDR` of the pod network, from which each node gets a part; two, separated by a comma, for dual stack. Default: none.")
+	flags.StringSliceVar(&f.serviceCIDR, "service-cidr", []string{config.DefaultServiceSubnet}, "`CIDR` of the virtual IPs of Services; two, separated by a comma, for dual stack.")
+	flags.StringSliceVar(&f.podNetworkCIDR, "pod-network-cidr", nil, "`CIDR` of the pod network, from which each node gets a part; two, separated by a comma, for dual stack. Default: none.")
 	flags.StringVar(&f.serviceDNSDomain, "service-dns-domain", config.DefaultDNSDomain, "Domain of Services, such as myorg.internal.")
 	flags.StringVar(&f.controlPlaneEndpoint, "control-plane-endpoint", "", "A stable IP address or DNS name for the control plane, with or without :port.")
 	flags.StringSliceVar(&f.certExtraSANs, "apiserver-cert-extra-sans", nil, "More IP addresses and DNS `names` for the API server's certificate.")
@@ -80,16 +81,28 @@ func (f *configFlags) config(flags *pflag.FlagSet, global globalFlags) (config.C
 		cfg.CertificatesDir = belowRoot(global.root, f.certDir)
 	}
 	var errs []error
+	if f.runtime != config.RuntimeProcess { // validation knows more runtimes than are there yet
+		errs = append(errs, &config.FieldError{Field: "runtime", Flag: "--runtime", Value: f.runtime,
+			Problem: "this version of kubecrank has no such runtime", Remedy: "The one there is runs host processes: process."})
+	}
 	if f.advertiseAddress != "" {
 		addr, err := config.ParseAddr(f.advertiseAddress)
 		errs = append(errs, flagValueError("localAPIEndpoint.advertiseAddress", "--apiserver-advertise-address", f.advertiseAddress, err))
 		cfg.Node.AdvertiseAddress = addr
 	}
-	var err error
-	cfg.Networking.ServiceSubnets, err = config.ParseSubnets(f.serviceCIDR)
-	errs = append(errs, flagValueError("networking.serviceSubnet", "--service-cidr", f.serviceCIDR, err))
-	cfg.Networking.PodSubnets, err = config.ParseSubnets(f.podNetworkCIDR)
-	errs = append(errs, flagValueError("networking.podSubnet", "--pod-network-cidr", f.podNetworkCIDR, err))
+	for _, subnets := range []struct {
+		field, flag string
+		value       []string
+		into        *[]netip.Prefix
+	}{
+		{"networking.serviceSubnet", "--service-cidr", f.serviceCIDR, &cfg.Networking.ServiceSubnets},
+		{"networking.podSubnet", "--pod-network-cidr", f.podNetworkCIDR, &cfg.Networking.PodSubnets},
+	} {
+		text := strings.Join(subnets.value, ",")
+		prefixes, err := config.ParseSubnets(text)
+		errs = append(errs, flagValueError(subnets.field, subnets.flag, text, err))
+		*subnets.into = prefixes
+	}
 	return cfg, errors.Join(errs...)
 }
 

@@ -68,7 +68,7 @@ func (a *app) runKubectl(args []string) error {
 	if err != nil {
 		return err
 	}
-	env, err := a.kubectlEnv(args)
+	env, err := a.kubectlEnv(args, talksToServer(args))
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,11 @@ func (a *app) runKubectl(args []string) error {
 	return nil
 }
 
-// kubectlEnv is our environment with this control plane's kubeconfig and a cache below its own state directory.
-func (a *app) kubectlEnv(args []string) ([]string, error) {
+// kubectlEnv is our environment with this control plane's kubeconfig and a
+// cache below its own state directory. When the kubeconfig is needed and
+// cannot be read, it is an error here, because kubectl would only say that
+// it cannot connect to localhost:8080.
+func (a *app) kubectlEnv(args []string, needed bool) ([]string, error) {
 	paths := config.PathsBelow(a.global.root)
 	env := a.stdio.Env
 	if a.stdio.getenv("KUBECACHEDIR") == "" {
@@ -93,7 +96,7 @@ func (a *app) kubectlEnv(args []string) ([]string, error) {
 	switch {
 	case err == nil:
 		f.Close()
-	case !talksToServer(args): // it does not look into the file
+	case !needed:
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, withHint(fmt.Errorf("cannot run kubectl: there is no control plane here: %s does not exist", kubeconfig), a.notHereHint())
 	default:
@@ -148,7 +151,7 @@ func (a *app) completeKubectl(cmd *cobra.Command, args []string, toComplete stri
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	env, err := a.kubectlEnv(rest)
+	env, err := a.kubectlEnv(rest, false)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

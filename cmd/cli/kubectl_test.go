@@ -32,11 +32,11 @@ func TestKubectlEnv(t *testing.T) {
 	root := t.TempDir()
 	conf := filepath.Join(root, "etc/kubernetes/admin.conf")
 	a := &app{stdio: Stdio{Env: []string{"HOME=/h", "KUBECONFIG=/other"}}, global: globalFlags{root: root}}
-	if _, err := a.kubectlEnv([]string{"get", "pods"}); err == nil || !strings.Contains(err.Error(), conf) {
+	if _, err := a.kubectlEnv([]string{"get", "pods"}, true); err == nil || !strings.Contains(err.Error(), conf) {
 		t.Fatalf("without admin.conf: error %v, want one that names %s", err, conf)
 	}
-	if _, err := a.kubectlEnv([]string{"version", "--client"}); err != nil {
-		t.Errorf("version --client needs no control plane: %v", err)
+	if _, err := a.kubectlEnv([]string{"options"}, false); err != nil {
+		t.Errorf("what talks to no server needs no control plane: %v", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(conf), 0o700); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestKubectlEnv(t *testing.T) {
 	if err := os.WriteFile(conf, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env, err := a.kubectlEnv([]string{"get", "pods"})
+	env, err := a.kubectlEnv([]string{"get", "pods"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,20 @@ func TestKubectlEnv(t *testing.T) {
 	if !slices.Equal(env, want) {
 		t.Errorf("environment %q, want %q", env, want)
 	}
-	env, err = a.kubectlEnv([]string{"--kubeconfig=/mine", "get", "pods"})
+	env, err = a.kubectlEnv([]string{"--kubeconfig=/mine", "get", "pods"}, true)
 	if err != nil || !slices.Contains(env, "KUBECONFIG=/other") {
 		t.Errorf("with --kubeconfig: environment %q, error %v; want it untouched", env, err)
+	}
+}
+
+func TestTalksToServer(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"get pods": true, "version": true, "version --client": false, "get --help": false, "": false,
+		"exec pod -- sh -h": true, "completion bash": false, "kustomize .": false,
+	} {
+		if got := talksToServer(strings.Fields(args)); got != want {
+			t.Errorf("talksToServer(%q) = %t, want %t", args, got, want)
+		}
 	}
 }

@@ -92,7 +92,7 @@ func (t *task) say(news string) {
 	t.news = news
 	if !t.p.live {
 		t.told = true
-		t.p.line("• " + t.line())
+		t.p.line("• " + news)
 		return
 	}
 	t.p.draw()

@@ -29,7 +29,7 @@ func TestProgressInPipe(t *testing.T) {
 		want := ` ✓ certs: make certificates (0.20 s)
  • wait: until ready ...
  • lost ...
- • wait: until ready: etcd is ready
+ • etcd is ready
  ✓ wait: until ready (3.1 s)
  ✗ lost (3.1 s)
 `

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -11,6 +12,7 @@ import (
 type reporter struct {
 	progress *progress
 	verbose  bool
+	silent   map[string]bool // phases that do nothing but print, or nothing at all
 	running  map[string]*task
 	phases   []phaseTime
 }
@@ -21,12 +23,22 @@ type phaseTime struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func newReporter(p *progress, verbose bool) *reporter {
-	return &reporter{progress: p, verbose: verbose, running: map[string]*task{}}
+func newReporter(p *progress, pl plan.Plan, verbose bool) *reporter {
+	r := &reporter{progress: p, verbose: verbose, silent: map[string]bool{}, running: map[string]*task{}}
+	for _, ph := range pl.Phases {
+		r.silent[ph.Name] = !slices.ContainsFunc(ph.Steps, func(s plan.Step) bool {
+			_, note := s.(plan.Note)
+			return !note
+		})
+	}
+	return r
 }
 
 // Report implements plan.Progress.
 func (r *reporter) Report(e plan.Event) {
+	if r.silent[e.Phase] {
+		return
+	}
 	switch e.Moment {
 	case plan.PhaseStarted:
 		r.running[e.Phase] = r.progress.start(e.Phase + ": " + e.Detail)

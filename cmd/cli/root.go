@@ -104,6 +104,11 @@ command line wins over the environment, which wins over the file.`,
 		newSupervise(a),
 		newVersion(a),
 	)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Args = unknownCommand
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	registerGlobalCompletions(root)
 	mergeFlags(root)
 	return root

@@ -144,7 +144,7 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 	progress := r.app.newProgress()
 	defer progress.close()
 	warn(progress, r.plan.Checks())
-	reporter := newReporter(progress, r.app.global.verbosity > 0)
+	reporter := newReporter(progress, r.plan, r.app.global.verbosity > 0)
 	result, err = plan.Apply(ctx, r.plan, &plan.Node{
 		Root:       r.cfg.Root,
 		Paths:      r.cfg.Paths(),

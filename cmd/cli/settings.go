@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -133,8 +134,8 @@ func (a *app) settingsFile(cmd *cobra.Command, root string) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", nil // what else is wrong with the root, the verb will say
 	}
 	return file, nil
 }

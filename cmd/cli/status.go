@@ -211,12 +211,28 @@ func readyColumn(p runtime.PodStatus) string {
 	return fmt.Sprintf("%d/%d", ready, all)
 }
 
+// gist cuts an error that carries log lines down to what fits a table: what
+// happened, and the last lines. -o json has it whole.
+func gist(text string) string {
+	const most, width = 6, 240
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if len(lines) > most {
+		lines = append(lines[:1:1], lines[len(lines)-most+1:]...)
+	}
+	for i, line := range lines {
+		if r := []rune(line); len(r) > width {
+			lines[i] = string(r[:width-1]) + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
 // printTrouble writes below the table what is wrong.
 func printTrouble(w io.Writer, st runtime.Status) {
 	var lines []string
 	for _, p := range st.Pods {
 		if p.LastError != "" && !p.Ready {
-			lines = append(lines, p.Name+": "+indented(p.LastError, "    "))
+			lines = append(lines, p.Name+": "+indented(gist(p.LastError), "    "))
 		}
 	}
 	for _, p := range st.Problems {

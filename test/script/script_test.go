@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"normal":  normal,
 			"listing": listing,
+			"occupy":  occupy,
 		},
 	})
 }
@@ -100,4 +102,14 @@ func listing(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.Join(got, "\n") != strings.Join(args[1:], "\n") {
 		ts.Fatalf("%s holds %q, want %q", args[0], got, args[1:])
 	}
+}
+
+// occupy listens on a loopback port until the script ends.
+func occupy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: occupy PORT")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
 }
