@@ -54,15 +54,19 @@ func (e *entry) look(now time.Time, d Decoder) time.Duration {
 		e.ignore("ignored: its name is that of a backup")
 		return 0
 	}
-	f, st, err := openRegular(e.path)
+	info, err := os.Stat(e.path) // through links (statement 4)
+	if err != nil {
+		return e.unreadable(err)
+	}
+	if st, err := stampOf(info); err == nil && st == e.stamp && !e.again {
+		e.unsettled = time.Time{}
+		return 0
+	}
+	f, st, err := openRegular(e.path, info)
 	if err != nil {
 		return e.unreadable(err)
 	}
 	defer f.Close()
-	if st == e.stamp && !e.again {
-		e.unsettled = time.Time{}
-		return 0
-	}
 	if wait := e.settle(now, f, st); wait > 0 {
 		return wait
 	}
@@ -198,12 +202,8 @@ func (e *entry) unreadable(err error) time.Duration {
 	return 0
 }
 
-// openRegular opens a regular file, through links (statement 4), and nothing else: a FIFO is not even opened for long.
-func openRegular(path string) (*os.File, stamp, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, stamp{}, err
-	}
+// openRegular opens what info says is a regular file, and nothing else.
+func openRegular(path string, info fs.FileInfo) (*os.File, stamp, error) {
 	if !info.Mode().IsRegular() {
 		return nil, stamp{}, errNotRegular{info.Mode()}
 	}
@@ -225,12 +225,16 @@ func fstat(f *os.File) (stamp, error) {
 	if err != nil {
 		return stamp{}, err
 	}
+	return stampOf(info)
+}
+
+func stampOf(info fs.FileInfo) (stamp, error) {
 	if !info.Mode().IsRegular() {
 		return stamp{}, errNotRegular{info.Mode()}
 	}
 	sys, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return stamp{}, fmt.Errorf("cannot stat %s: no inode number", f.Name())
+		return stamp{}, fmt.Errorf("cannot stat %s: no inode number", info.Name())
 	}
 	return stamp{
 		dev: sys.Dev, ino: sys.Ino, size: sys.Size,

@@ -2,7 +2,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -21,37 +23,51 @@ type watch struct {
 	err    error  // a broken watcher
 }
 
-// ensure makes the watch fit what is at path now.
+// ensure makes the watch fit what is at path now. It looks again after each new watch: what was made
+// just before it gives no event.
 func (w *watch) ensure(path string) error {
-	target, only := path, ""
-	info, err := os.Stat(path)
+	for {
+		target, only, id, err := nearest(path)
+		if err != nil {
+			return fmt.Errorf("cannot watch %s: %w", path, err)
+		}
+		// The watch list is asked too: a new directory may have got the inode number of the old one.
+		if w.w != nil && w.err == nil && w.target == target && w.id == id && w.only == only && len(w.w.WatchList()) == 1 {
+			return nil
+		}
+		w.close()
+		fresh, err := fsnotify.NewWatcher()
+		if err != nil {
+			return fmt.Errorf("cannot watch %s: %w", path, err)
+		}
+		if err := fresh.Add(target); err != nil {
+			fresh.Close()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it went just now
+			}
+			return fmt.Errorf("cannot watch %s: %w", path, err)
+		}
+		*w = watch{w: fresh, target: target, id: id, only: only}
+	}
+}
+
+// nearest is the directory to watch for path: path itself, or the closest one above it that exists, and
+// then the only entry that matters in there.
+func nearest(path string) (target, only string, id [2]uint64, err error) {
+	target = path
+	info, err := os.Stat(target)
 	for err != nil || !info.IsDir() {
 		parent := filepath.Dir(target)
 		if parent == target {
-			return fmt.Errorf("cannot watch %s: %w", path, err)
+			return "", "", id, err
 		}
 		target, only = parent, target
 		info, err = os.Stat(target)
 	}
-	var id [2]uint64
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		id = [2]uint64{sys.Dev, sys.Ino}
 	}
-	// The watch list is asked too: a new directory may have got the inode number of the old one.
-	if w.w != nil && w.err == nil && w.target == target && w.id == id && w.only == only && len(w.w.WatchList()) == 1 {
-		return nil
-	}
-	w.close()
-	fresh, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("cannot watch %s: %w", path, err)
-	}
-	if err := fresh.Add(target); err != nil {
-		fresh.Close()
-		return fmt.Errorf("cannot watch %s: %w", path, err)
-	}
-	*w = watch{w: fresh, target: target, id: id, only: only}
-	return nil
+	return target, only, id, nil
 }
 
 // wait returns true when something may have changed or the time is over, false when ctx has ended.
