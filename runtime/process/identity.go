@@ -1,0 +1,248 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// markerVar is the one environment variable of ours in a container:
+//
+//	KUBECRANK_CONTAINER=<root hash>/<namespace>/<pod>/<uid>/<container>/<restart count>/<spec hash>
+//
+// Descendants inherit it; commands that Exec runs have "/exec/<n>" behind it.
+const markerVar = "KUBECRANK_CONTAINER"
+
+// marker is the value of markerVar, taken apart.
+type marker struct {
+	root, namespace, pod, uid, container string
+	restart                              int
+	specHash                             string
+}
+
+func (m marker) String() string {
+	return strings.Join([]string{m.root, m.namespace, m.pod, m.uid, m.container, strconv.Itoa(m.restart), m.specHash}, "/")
+}
+
+// parseMarker takes the marker of a container's own process apart; that of an Exec is not one.
+func parseMarker(s string) (marker, bool) {
+	f := strings.Split(s, "/")
+	if len(f) != 7 {
+		return marker{}, false
+	}
+	restart, err := strconv.Atoi(f[5])
+	if err != nil || restart < 0 {
+		return marker{}, false
+	}
+	m := marker{root: f[0], namespace: f[1], pod: f[2], uid: f[3], container: f[4], restart: restart, specHash: f[6]}
+	for _, name := range []string{m.namespace, m.pod, m.uid, m.container} {
+		if checkName(name) != nil {
+			return marker{}, false
+		}
+	}
+	return m, true
+}
+
+// covers tells whether a process with that marker belongs to the container with marker m.
+func covers(m, other string) bool {
+	return other == m || strings.HasPrefix(other, m+"/")
+}
+
+// checkName holds for what becomes a part of paths and of the marker.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 253 || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("%q cannot be a file name", name)
+	}
+	return nil
+}
+
+// procStat is what we need of /proc/PID/stat, see proc_pid_stat(5).
+type procStat struct {
+	name     string
+	state    byte // 'Z' and 'X' do not run any more
+	session  int
+	start    uint64 // clock ticks since boot: with the PID and the boot ID it names a process for ever
+	exitCode int    // of a zombie, as wait(2) has it
+}
+
+func (s procStat) dead() bool { return s.state == 'Z' || s.state == 'X' }
+
+func readStat(pid int) (procStat, error) {
+	data, err := readProc(pid, "stat")
+	if err != nil {
+		return procStat{}, err
+	}
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // the name may contain anything
+	if open < 0 || end < open {
+		return procStat{}, fmt.Errorf("%s cannot be understood", procPath(pid, "stat"))
+	}
+	f := strings.Fields(string(data[end+1:])) // f[0] is field 3
+	if len(f) < 50 {
+		return procStat{}, fmt.Errorf("%s cannot be understood", procPath(pid, "stat"))
+	}
+	s := procStat{name: string(data[open+1 : end]), state: f[0][0]}
+	var errs [3]error
+	s.session, errs[0] = strconv.Atoi(f[3])
+	s.start, errs[1] = strconv.ParseUint(f[19], 10, 64)
+	s.exitCode, errs[2] = strconv.Atoi(f[49])
+	return s, errors.Join(errs[:]...)
+}
+
+// readMarker returns the marker in a process's environment; "" when there is none, or when we may not look: then
+// it is not ours.
+func readMarker(pid int) string {
+	data, err := readProc(pid, "environ")
+	if err != nil {
+		return ""
+	}
+	return findMarker(data)
+}
+
+func findMarker(environ []byte) string {
+	const prefix = markerVar + "="
+	for len(environ) > 0 {
+		entry, rest, _ := bytes.Cut(environ, []byte{0})
+		if bytes.HasPrefix(entry, []byte(prefix)) {
+			return string(entry[len(prefix):])
+		}
+		environ = rest
+	}
+	return ""
+}
+
+// readProc reads a file of a process with as few system calls as there can be: every end of a container looks at
+// every process.
+func readProc(pid int, name string) ([]byte, error) {
+	path := procPath(pid, name)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	data := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		full := n == cap(data)-len(data)
+		data = data[:len(data)+n]
+		if n == 0 || name == "stat" && !full { // "stat" comes in one piece
+			return data, nil
+		}
+		if full {
+			data = slices.Grow(data, cap(data))
+		}
+	}
+}
+
+func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+// errGone: the process is not there any more, or its PID belongs to another one by now.
+var errGone = errors.New("no such process")
+
+// pin opens a pidfd and then makes sure that it is the process with this start time. It is not blocking, so that
+// the Go poller can wait for its end.
+func pin(pid int, start uint64) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) { // EINVAL: a thread has this number
+		return nil, errGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open pidfd: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	stat, err := readStat(pid)
+	if err == nil && stat.start == start && !stat.dead() {
+		return f, nil
+	}
+	_ = f.Close()
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil, errGone
+	}
+	return nil, err
+}
+
+// sendSignal sends a signal to the process behind a pidfd. One that has ended is no error.
+func sendSignal(pidfd *os.File, sig unix.Signal) error {
+	conn, err := pidfd.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var sent error
+	if err := conn.Control(func(fd uintptr) { sent = unix.PidfdSendSignal(int(fd), sig, nil, 0) }); err != nil {
+		return nil // closed, as it is when the end was seen
+	}
+	if errors.Is(sent, unix.ESRCH) {
+		return nil
+	}
+	return sent
+}
+
+// awaitEnd waits until the process behind a pidfd has ended, without a thread of its own: the Go poller wakes it.
+// If the poller has not taken the pidfd (a limit of epoll's), it does take a thread.
+func awaitEnd(pidfd *os.File) {
+	conn, err := pidfd.SyscallConn()
+	if err != nil {
+		return // closed: the end was seen
+	}
+	if err := conn.Read(func(fd uintptr) bool { return hasEnded(int(fd), 0) }); err == nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) { // fails only when closed
+		for !hasEnded(int(fd), -1) {
+			continue // interrupted
+		}
+	})
+}
+
+// hasEnded waits for the end so many milliseconds at most; negative: for ever.
+func hasEnded(pidfd int, timeout int) bool {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, timeout)
+	return err == nil && n > 0
+}
+
+// adoptedStatus is the wait status of a process that has ended and is not our child: from its pidfd once
+// its parent has waited for it (Linux 6.15), from the zombie before that. false when nobody can tell.
+func adoptedStatus(pidfd *os.File, pid int, start uint64) (unix.WaitStatus, bool) {
+	conn, err := pidfd.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	for range 3 { // between the two looks it may be waited for
+		info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+		var asked error
+		err := conn.Control(func(fd uintptr) { asked = unix.IoctlPidfdInfo(int(fd), &info) })
+		if err == nil && asked == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
+			return unix.WaitStatus(info.Exit_code), true
+		}
+		if stat, err := readStat(pid); err == nil && stat.start == start && stat.dead() {
+			return unix.WaitStatus(stat.exitCode), true
+		}
+	}
+	return 0, false
+}
+
+// tick is the unit of start times: USER_HZ is 100 on every architecture that Go runs on.
+const tick = time.Second / 100
+
+// startedAt is the wall clock time that belongs to a start time in ticks.
+func startedAt(start uint64) time.Time {
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(start)*tick - time.Duration(up.Nano()))
+}

@@ -1,0 +1,253 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// The test binary is also the containers and the supervisor that is killed. The environment says which.
+func TestMain(m *testing.M) {
+	switch os.Getenv("PROCESS_TEST") {
+	case "":
+		os.Exit(m.Run())
+	case "supervisor":
+		superviseAndWait()
+	case "describe":
+		describe()
+	case "stubborn": // a program that ignores SIGTERM, with children that hide
+		stubborn()
+	case "leave": // ends, and leaves children
+		leaveChildren()
+	case "sleep":
+		select {}
+	}
+	os.Exit(99)
+}
+
+// description is what a container finds around itself.
+type description struct {
+	Args   []string
+	Env    []string
+	Dir    string
+	Umask  int
+	FDs    map[string]string
+	PID    int
+	PGID   int
+	SID    int
+	UID    int
+	GID    int
+	Status map[string]string
+}
+
+func describe() {
+	d := description{Args: os.Args, Env: os.Environ(), Umask: syscall.Umask(0), FDs: map[string]string{}, PID: os.Getpid(),
+		PGID: syscall.Getpgrp(), UID: os.Geteuid(), GID: os.Getegid(), Status: map[string]string{}}
+	d.SID, _ = unix.Getsid(0)
+	d.Dir, _ = os.Getwd()
+	entries, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !isGoRuntimes(target) {
+			d.FDs[e.Name()] = target
+		}
+	}
+	status, _ := os.ReadFile("/proc/self/status")
+	for _, line := range strings.Split(string(status), "\n") {
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			d.Status[key] = strings.TrimSpace(value)
+		}
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(d)
+	os.Exit(0)
+}
+
+// isGoRuntimes holds for what a Go program opens itself: the poller, cgroup limits, and the directory being read.
+func isGoRuntimes(target string) bool {
+	return strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") || strings.HasSuffix(target, "/fd")
+}
+
+// spawnSleeper starts a child of a container that ignores SIGTERM, in a session of its own when it should hide.
+func spawnSleeper(hide bool) int {
+	cmd := exec.Command("/bin/sh", "-c", "trap '' TERM; while :; do sleep 1000; done")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: hide}
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		os.Exit(98)
+	}
+	return cmd.Process.Pid
+}
+
+func stubborn() {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("children", spawnSleeper(false), spawnSleeper(true))
+	select {}
+}
+
+func leaveChildren() {
+	fmt.Println("children", spawnSleeper(false), spawnSleeper(true))
+	os.Exit(5)
+}
+
+// superviseAndWait is a supervisor that starts a container, says so, and then only waits to be killed.
+func superviseAndWait() {
+	rt, err := New(Options{Root: os.Getenv("T_ROOT"), LogDir: os.Getenv("T_ROOT") + "/log", StateDir: os.Getenv("T_ROOT") + "/state"})
+	if err != nil {
+		fail(err)
+	}
+	pod := testPod(os.Getenv("T_POD"), os.Getenv("T_SCRIPT"))
+	s, err := rt.OpenPod(context.Background(), pod)
+	if err != nil {
+		fail(err)
+	}
+	c, err := s.Start(context.Background(), runtime.ContainerSpec{Container: pod.Spec.Containers[0]})
+	if err != nil {
+		fail(err)
+	}
+	fmt.Println(c.Info().PID)
+	select {}
+}
+
+func fail(err error) {
+	fmt.Println(err)
+	os.Exit(97)
+}
+
+// testPod is a pod with one container that runs a shell script.
+func testPod(name, script string) *runtime.Pod {
+	return &runtime.Pod{Hash: "hash1", Pod: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "kube-system", UID: types.UID("uid-" + name)},
+		Spec: corev1.PodSpec{HostNetwork: true, Containers: []corev1.Container{{
+			Name: "main", Image: "none", Command: []string{"/bin/sh", "-c", script},
+		}}},
+	}}
+}
+
+// selfPod is a pod whose container is this test binary in one of its roles.
+func selfPod(t *testing.T, name, role string) *runtime.Pod {
+	t.Helper()
+	pod := testPod(name, "")
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod.Spec.Containers[0].Command = []string{self}
+	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PROCESS_TEST", Value: role}}
+	return pod
+}
+
+func newRuntime(t *testing.T) *Runtime {
+	t.Helper()
+	root := t.TempDir()
+	return runtimeAt(t, root)
+}
+
+func runtimeAt(t *testing.T, root string) *Runtime {
+	t.Helper()
+	rt, err := New(Options{Root: root, LogDir: filepath.Join(root, "log"), StateDir: filepath.Join(root, "state")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, c := range rt.running() {
+			if err := c.Stop(context.Background(), 0); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return rt
+}
+
+func start(t *testing.T, rt *Runtime, pod *runtime.Pod) *container {
+	t.Helper()
+	s, err := rt.OpenPod(t.Context(), pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Start(t.Context(), runtime.ContainerSpec{Container: pod.Spec.Containers[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(*container)
+}
+
+func wait(t *testing.T, c runtime.Container) runtime.Exit {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	exit, err := c.Wait(ctx)
+	if err != nil {
+		t.Fatalf("container %s: %v", c.Info().Name, err)
+	}
+	return exit
+}
+
+func logOf(t *testing.T, c runtime.Container) string {
+	t.Helper()
+	data, err := os.ReadFile(c.Info().LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// eventually polls for what another process does.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !cond(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func runs(pid int) bool {
+	stat, err := readStat(pid)
+	return err == nil && !stat.dead()
+}
+
+// children waits for the "children PID ..." line of a container.
+func children(t *testing.T, c runtime.Container) []int {
+	t.Helper()
+	var pids []int
+	eventually(t, "the container tells of its children", func() bool {
+		f := strings.Fields(logOf(t, c))
+		if len(f) < 2 || !strings.HasSuffix(logOf(t, c), "\n") {
+			return false
+		}
+		for _, s := range f[1:] {
+			pid, err := strconv.Atoi(s)
+			if err != nil {
+				t.Fatalf("log: %v", f)
+			}
+			pids = append(pids, pid)
+		}
+		return true
+	})
+	return pids
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}

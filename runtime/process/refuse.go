@@ -1,0 +1,131 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// Refuse returns all that the pod asks for and a host process cannot have, nil if there is nothing. What every
+// kubeadm manifest carries is accepted even where it has no effect here (readOnly mounts, the
+// RuntimeDefault seccomp profile); an isolation that somebody asked for beyond that is refused
+// rather than left out silently. Whether we have the rights for the rest (another user, say), only OpenPod sees.
+func Refuse(pod *runtime.Pod) error {
+	var r refusals
+	r.pod(pod)
+	for i := range pod.Spec.InitContainers {
+		r.container(fmt.Sprintf("spec.initContainers[%d]", i), pod, &pod.Spec.InitContainers[i])
+	}
+	for i := range pod.Spec.Containers {
+		r.container(fmt.Sprintf("spec.containers[%d]", i), pod, &pod.Spec.Containers[i])
+	}
+	if len(r) == 0 {
+		return nil
+	}
+	return hinted{
+		error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r...)),
+		hint:  "change the manifest, or use a container runtime",
+	}
+}
+
+// refusals collects reasons with their field path.
+type refusals []error
+
+func (r *refusals) when(refused bool, format string, args ...any) {
+	if refused {
+		*r = append(*r, fmt.Errorf(format, args...))
+	}
+}
+
+func (r *refusals) pod(pod *runtime.Pod) {
+	spec := &pod.Spec
+	for field, name := range map[string]string{"metadata.uid": string(pod.UID), "metadata.name": pod.Name, "metadata.namespace": pod.Namespace} {
+		err := checkName(name)
+		r.when(err != nil, "%s: %w", field, err)
+	}
+	r.when(!spec.HostNetwork, "spec.hostNetwork: must be true, a process has the network of its host")
+	r.when(spec.HostUsers != nil && !*spec.HostUsers, "spec.hostUsers: must not be false, a process has the users of its host")
+	r.when(spec.RuntimeClassName != nil && *spec.RuntimeClassName != "", "spec.runtimeClassName: there are no runtime classes")
+	r.when(spec.OS != nil && spec.OS.Name != corev1.Linux, "spec.os: this is Linux")
+	r.when(len(spec.HostAliases) > 0, "spec.hostAliases: a process has the /etc/hosts of its host")
+	r.when(spec.DNSConfig != nil || spec.DNSPolicy == corev1.DNSNone, "spec.dnsConfig: a process has the /etc/resolv.conf of its host")
+	r.when(spec.Resources != nil && len(spec.Resources.Limits) > 0, "spec.resources.limits: nothing is limited here")
+	sc := spec.SecurityContext
+	if sc == nil {
+		return
+	}
+	r.profiles("spec.securityContext", sc.SeccompProfile, sc.AppArmorProfile, sc.SELinuxOptions)
+	r.when(sc.WindowsOptions != nil, "spec.securityContext.windowsOptions: this is Linux")
+	r.when(len(sc.Sysctls) > 0, "spec.securityContext.sysctls: they would be set for the whole host")
+}
+
+func (r *refusals) profiles(field string, seccomp *corev1.SeccompProfile, appArmor *corev1.AppArmorProfile, selinux *corev1.SELinuxOptions) {
+	r.when(seccomp != nil && seccomp.Type == corev1.SeccompProfileTypeLocalhost, "%s.seccompProfile: no profile can be loaded", field)
+	r.when(appArmor != nil && appArmor.Type == corev1.AppArmorProfileTypeLocalhost, "%s.appArmorProfile: no profile can be loaded", field)
+	r.when(selinux != nil && *selinux != corev1.SELinuxOptions{}, "%s.seLinuxOptions: no label can be set", field)
+}
+
+func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container) {
+	err := checkName(c.Name)
+	r.when(err != nil, "%s.name: %w", field, err)
+	r.when(len(c.Command) == 0, "%s.command: must be set, what the image would run is not known here", field)
+	r.when(c.WorkingDir != "" && !path.IsAbs(c.WorkingDir), "%s.workingDir: must be absolute", field)
+	r.when(c.Stdin || c.TTY, "%s: nobody can attach to stdin or a tty", field)
+	r.when(len(c.Resources.Limits) > 0, "%s.resources.limits: nothing is limited here", field)
+	r.when(len(c.EnvFrom) > 0, "%s.envFrom: there is no API server to ask", field)
+	for i, e := range c.Env {
+		r.when(e.ValueFrom != nil && e.ValueFrom.FieldRef == nil, "%s.env[%d].valueFrom: only fieldRef is possible", field, i)
+	}
+	r.when(len(c.VolumeDevices) > 0, "%s.volumeDevices: there are none", field)
+	for i := range c.VolumeMounts {
+		r.mount(fmt.Sprintf("%s.volumeMounts[%d]", field, i), pod, &c.VolumeMounts[i])
+	}
+	if c.SecurityContext != nil {
+		r.securityContext(field+".securityContext", c.SecurityContext)
+	}
+}
+
+// mount: nothing is mounted for a process, so only what is at its place already can be had.
+func (r *refusals) mount(field string, pod *runtime.Pod, m *corev1.VolumeMount) {
+	v := findVolume(pod, m.Name)
+	switch {
+	case v == nil:
+		r.when(true, "%s: there is no volume %q", field, m.Name)
+	case v.HostPath == nil:
+		r.when(true, "%s: volume %q is not a hostPath", field, m.Name)
+	case m.SubPath != "" || m.SubPathExpr != "":
+		r.when(true, "%s: subPath is not possible", field)
+	case path.Clean(v.HostPath.Path) != path.Clean(m.MountPath):
+		r.when(true, "%s: %s can only be had at its own path, not at %s", field, v.HostPath.Path, m.MountPath)
+	case m.RecursiveReadOnly != nil && *m.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled:
+		r.when(true, "%s.recursiveReadOnly: cannot be enforced", field)
+	}
+}
+
+func findVolume(pod *runtime.Pod, name string) *corev1.Volume {
+	for i := range pod.Spec.Volumes {
+		if pod.Spec.Volumes[i].Name == name {
+			return &pod.Spec.Volumes[i]
+		}
+	}
+	return nil
+}
+
+func (r *refusals) securityContext(field string, sc *corev1.SecurityContext) {
+	r.profiles(field, sc.SeccompProfile, sc.AppArmorProfile, sc.SELinuxOptions)
+	r.when(sc.WindowsOptions != nil, "%s.windowsOptions: this is Linux", field)
+	r.when(sc.ReadOnlyRootFilesystem != nil && *sc.ReadOnlyRootFilesystem, "%s.readOnlyRootFilesystem: cannot be enforced", field)
+	if sc.Capabilities == nil {
+		return
+	}
+	for _, list := range [][]corev1.Capability{sc.Capabilities.Add, sc.Capabilities.Drop} {
+		for _, name := range list {
+			_, known := capability(name)
+			r.when(!known && name != "ALL" && name != "all", "%s.capabilities: %q is not known", field, name)
+		}
+	}
+}

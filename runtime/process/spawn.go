@@ -1,0 +1,107 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// umask of containers, as container runtimes have it.
+const umask = 0o022
+
+// spawnSpec is one process to be started.
+type spawnSpec struct {
+	path   string
+	argv   []string
+	env    []string
+	dir    string
+	files  []uintptr // 0, 1 and 2
+	cred   *syscall.Credential
+	limits privileges
+}
+
+// privileges are what a process and its descendants can never get back.
+type privileges struct {
+	NoNew bool  `json:"noNew,omitempty"` // allowPrivilegeEscalation: false
+	Drop  bool  `json:"drop,omitempty"`
+	Keep  []int `json:"keep,omitempty"` // capabilities that stay in the bounding set, when Drop
+}
+
+// spawn starts a process in a session of its own and returns its PID and a pidfd.
+//
+// Umask, no_new_privs and the bounding set belong to a thread in Linux. So they are set on a thread
+// that is made for the purpose, forks, and ends: neither a helper program nor a change of the supervisor is needed.
+func spawn(s spawnSpec) (pid, pidfd int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		goruntime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		pid, pidfd, err = spawnOnThread(s)
+	}()
+	<-done
+	return pid, pidfd, err
+}
+
+func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
+	if err := unix.Unshare(unix.CLONE_FS); err == nil {
+		unix.Umask(umask)
+	} // where a seccomp filter forbids it, the supervisor's own umask has to do
+	if s.limits.NoNew {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return 0, -1, fmt.Errorf("cannot forbid privilege escalation: %w", err)
+		}
+	}
+	if s.limits.Drop {
+		if err := dropCapabilities(s.limits.Keep); err != nil {
+			return 0, -1, err
+		}
+	}
+	// Go opens everything close-on-exec, but what the supervisor inherited itself may not be.
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
+	pidfd = -1
+	pid, _, err = syscall.StartProcess(s.path, s.argv, &syscall.ProcAttr{
+		Dir:   s.dir,
+		Env:   s.env,
+		Files: s.files,
+		// A session of its own: no terminal's hang-up and no Ctrl-C reaches it.
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.cred, PidFD: &pidfd},
+	})
+	if err != nil {
+		return 0, -1, err
+	}
+	if pidfd < 0 {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // our own child, not waited for: it cannot be another one
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		return 0, -1, fmt.Errorf("cannot watch processes: this kernel has no pidfds (Linux 5.4 has)")
+	}
+	if err := unix.SetNonblock(pidfd, true); err != nil { // lets the Go poller have it
+		return 0, -1, err
+	}
+	return pid, pidfd, nil
+}
+
+// dropCapabilities leaves only those in the bounding set of the thread. An unprivileged supervisor may not, but then
+// has no capability to pass on either.
+func dropCapabilities(keep []int) error {
+	for c := 0; c <= 63; c++ {
+		if slices.Contains(keep, c) {
+			continue
+		}
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
+		if errors.Is(err, unix.EINVAL) { // beyond the last one that this kernel knows
+			return nil
+		}
+		if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot drop capabilities: %w", err)
+		}
+	}
+	return nil
+}
