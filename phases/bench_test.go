@@ -12,7 +12,7 @@ import (
 func BenchmarkDryRun(b *testing.B) {
 	cfg := testConfig(b.TempDir())
 	for b.Loop() {
-		f, err := facts.Gather(b.Context(), cfg)
+		f, err := look(b.Context(), cfg)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -296,8 +296,9 @@ func (a *applier) doOne(ctx context.Context, ph Phase, t *task) error {
 	if out.State == Left {
 		t.work.Unmakes = nil
 	}
-	if err == nil && hasTree(t.work.Unmakes) {
-		// At once: a tree that somebody else makes there later must not be taken for this one.
+	if err == nil && (hasTree(t.work.Makes) || hasTree(t.work.Unmakes)) {
+		// At once: nothing is put into a tree before it is known to be made, and one that
+		// somebody else makes after its removal must not be taken for it.
 		err = a.node.Journal.Commit(a.records(ph, []task{*t}, StepDone)...)
 		t.work.Makes, t.work.Unmakes = nil, nil
 	}
@@ -308,8 +309,8 @@ func (a *applier) doOne(ctx context.Context, ph Phase, t *task) error {
 	return err
 }
 
-func hasTree(unmakes []Made) bool {
-	return slices.ContainsFunc(unmakes, func(m Made) bool { return m.Kind == MadeTree || m.Kind == MadeEntries })
+func hasTree(made []Made) bool {
+	return slices.ContainsFunc(made, func(m Made) bool { return m.Kind == MadeTree || m.Kind == MadeEntries })
 }
 
 // telling is the node, with its Tell leading to the progress of one step.

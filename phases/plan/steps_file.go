@@ -78,12 +78,14 @@ func (s MakeDir) keep(h Host, seen Seen) Work {
 	}
 	// A tree with something in it is not ours if the journal does not know that we had made it:
 	// nothing is put there before it does.
-	if _, known := h.History.Before[s.Path]; known {
-		return w
+	if _, known := h.History.Before[s.Path]; !known {
+		w.Makes = []Made{{Kind: MadeDir, Path: s.Path, Existed: true}}
 	}
-	w.Makes = []Made{{Kind: MadeDir, Path: s.Path, Existed: true}}
 	for _, prefix := range s.Entries {
 		made := Made{Kind: MadeEntries, Path: filepath.Join(s.Path, prefix+"*")}
+		if _, ours := h.Owned(made.Path); ours {
+			continue
+		}
 		for _, name := range seen.Names {
 			if strings.HasPrefix(name, prefix) {
 				made.Except = append(made.Except, name)
