@@ -11,6 +11,7 @@ package config
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,19 @@ type Config struct {
 
 	IgnorePreflightErrors []string // lower case names, or "all"
 	SkipPhases            []string
+
+	// Patches is a directory with patches for the manifests, or "" (--patches); see manifests.ApplyPatches.
+	Patches string
+	DNS     Addon
+	Proxy   Addon // its image is kube-proxy of KubernetesVersion, so only Disabled counts
+	// BootstrapTokens are made once the API server runs; none: one that is random.
+	BootstrapTokens []BootstrapToken
+	CertificateKey  Secret // 64 hexadecimal digits, or ""
+	// KubeletConfiguration and KubeProxyConfiguration are documents that are passed on as they are, or nil.
+	KubeletConfiguration   []byte
+	KubeProxyConfiguration []byte
+	Supervisor             Supervisor
+	Join                   *Join // nil except for join
 }
 
 // The values of Config.Runtime.
@@ -74,6 +88,12 @@ type Node struct {
 	Name             string     // default: the host name in lower case (Complete)
 	AdvertiseAddress netip.Addr // default: the address of the default route (Complete)
 	BindPort         int        // 6443, PortOffset not yet added
+
+	CRISocket        string         // "unix:///...", or "": the one that is found
+	Taints           []corev1.Taint // of the Node object; nil: kubeadm's control plane taint
+	KubeletExtraArgs []Arg
+	ImagePullPolicy  string // "IfNotPresent"
+	ImagePullSerial  bool   // true
 }
 
 // Etcd is either local (External nil) or external.
@@ -142,7 +162,71 @@ type Timeouts struct {
 	KubernetesAPICall                time.Duration // 1m
 	EtcdAPICall                      time.Duration // 2m
 	Discovery                        time.Duration // 5m
+	KubeletHealthCheck               time.Duration // 4m
+	TLSBootstrap                     time.Duration // 5m
+	UpgradeManifests                 time.Duration // 5m
 }
+
+// Addon is what the DNS and the proxy addon can be told.
+type Addon struct {
+	ImageRepository string // "" = Config.ImageRepository
+	ImageTag        string // "" = the tag that belongs to KubernetesVersion
+	Disabled        bool
+}
+
+// BootstrapToken is a token with which nodes may join.
+type BootstrapToken struct {
+	Token       Secret // "abcdef.0123456789abcdef", or "": a random one
+	Description string
+	TTL         time.Duration // 24h; 0: for ever
+	Expires     time.Time     // instead of TTL, or the zero time
+	Usages      []string      // "signing", "authentication"
+	Groups      []string      // "system:bootstrappers:kubeadm:default-node-token"
+}
+
+// Join is how a joining node comes to know the cluster, and to be known.
+type Join struct {
+	ControlPlane bool // false: a worker
+	// Token, APIServerEndpoint and CACertHashes are for discovery by token; Token is "" for discovery by file.
+	Token                    Secret
+	APIServerEndpoint        string   // "host:port"
+	CACertHashes             []string // "sha256:<hex>"
+	UnsafeSkipCAVerification bool
+	KubeConfig               string // for discovery by file: a path or an https URL, or ""
+	TLSBootstrapToken        Secret // default: Token
+	CACertPath               string // where the cluster's CA is written
+}
+
+// Supervisor is what kubeadm has no field for (SupervisorConfiguration).
+type Supervisor struct {
+	BackOffInitial     time.Duration // 10s, the kubelet's
+	BackOffMax         time.Duration // 5m
+	LogMaxSize         int64         // bytes; 10 MiB
+	LogMaxFiles        int           // 5, the current one included
+	FileCheckFrequency time.Duration // 20s: the full listing beside inotify
+	HTTPCheckFrequency time.Duration // 20s
+	ManifestURL        string        // "" for none
+	// ManifestURLHeader may hold credentials.
+	ManifestURLHeader map[string][]string
+}
+
+// Secret is a text that does not show itself when it is printed, logged or
+// encoded. string(s) is the text.
+type Secret string
+
+// String hides the secret, but not whether there is one.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(secret)"
+}
+
+// GoString is for %#v.
+func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+
+// MarshalText is for encoders: what was encoded cannot be read back.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Ports are the ports in use, PortOffset added.
 type Ports struct {

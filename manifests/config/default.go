@@ -42,7 +42,7 @@ func Default(root string) Config {
 			ServiceSubnets: []netip.Prefix{netip.MustParsePrefix(DefaultServiceSubnet)},
 			DNSDomain:      DefaultDNSDomain,
 		},
-		Node:                  Node{BindPort: DefaultBindPort},
+		Node:                  Node{BindPort: DefaultBindPort, ImagePullPolicy: "IfNotPresent", ImagePullSerial: true},
 		Etcd:                  Etcd{DataDir: paths.EtcdData},
 		KeyAlgorithm:          ECDSAP256,
 		CertificateValidity:   defaultLeafValidity,
@@ -52,6 +52,18 @@ func Default(root string) Config {
 			KubernetesAPICall:                time.Minute,
 			EtcdAPICall:                      2 * time.Minute,
 			Discovery:                        5 * time.Minute,
+			KubeletHealthCheck:               4 * time.Minute,
+			TLSBootstrap:                     5 * time.Minute,
+			UpgradeManifests:                 5 * time.Minute,
+		},
+		// The kubelet's (pkg/kubelet/apis/config/v1beta1/defaults.go, and 10 s for the first back-off).
+		Supervisor: Supervisor{
+			BackOffInitial:     10 * time.Second,
+			BackOffMax:         5 * time.Minute,
+			LogMaxSize:         10 << 20,
+			LogMaxFiles:        5,
+			FileCheckFrequency: 20 * time.Second,
+			HTTPCheckFrequency: 20 * time.Second,
 		},
 	}
 }
@@ -76,6 +88,7 @@ func (c Config) Complete(h HostFacts) Config {
 		c.Node.AdvertiseAddress = h.DefaultAddress
 	}
 	c.Node.AdvertiseAddress = c.Node.AdvertiseAddress.Unmap()
+	c.CertificatesDir, c.Etcd.DataDir = cleanPath(c.CertificatesDir), cleanPath(c.Etcd.DataDir)
 	c.KubernetesVersion = normalVersion(c.KubernetesVersion)
 	c.APIServer.CertSANs = lowerCase(c.APIServer.CertSANs)
 	c.Etcd.ServerCertSANs = lowerCase(c.Etcd.ServerCertSANs)
@@ -99,6 +112,14 @@ func cleanRoot(root string) string {
 		return ""
 	}
 	return root
+}
+
+// cleanPath takes away a slash at the end and the like; "" and what is relative stay, for Validate to name.
+func cleanPath(p string) string {
+	if !path.IsAbs(p) {
+		return p
+	}
+	return path.Clean(p)
 }
 
 func lowerCase(in []string) []string {

@@ -72,6 +72,12 @@ func flagOf(field string) string {
 		return "--node-name"
 	case "nodeRegistration.ignorePreflightErrors":
 		return "--ignore-preflight-errors"
+	case "nodeRegistration.criSocket":
+		return "--cri-socket"
+	case "patches.directory":
+		return "--patches"
+	case "certificateKey":
+		return "--certificate-key"
 	case "skipPhases":
 		return "--skip-phases"
 	case "root":

@@ -30,6 +30,9 @@ func (c Config) Validate() []error {
 	k.component("controllerManager", c.ControllerManager)
 	k.component("scheduler", c.Scheduler)
 	c.validateTimes(k)
+	c.validateRun(k)
+	c.validateJoin(k)
+	c.validateSupervisor(k)
 	return k.errs
 }
 
@@ -111,19 +114,21 @@ func keyAlgorithms() []KeyAlgorithm {
 }
 
 func (c Config) validateTimes(k *checker) {
-	k.positive("certificateValidityPeriod", int64(c.CertificateValidity), c.CertificateValidity.String())
-	k.positive("caCertificateValidityPeriod", int64(c.CACertificateValidity), c.CACertificateValidity.String())
+	k.duration("certificateValidityPeriod", c.CertificateValidity)
+	k.duration("caCertificateValidityPeriod", c.CACertificateValidity)
 	if c.CertificateValidity > c.CACertificateValidity {
 		k.bad("certificateValidityPeriod", c.CertificateValidity.String(),
 			"it is longer than the CAs' own "+c.CACertificateValidity.String(),
 			"A certificate is of no use once its CA has expired.")
 	}
 	t := c.Timeouts
-	k.positive("timeouts.controlPlaneComponentHealthCheck", int64(t.ControlPlaneComponentHealthCheck),
-		t.ControlPlaneComponentHealthCheck.String())
-	k.positive("timeouts.kubernetesAPICall", int64(t.KubernetesAPICall), t.KubernetesAPICall.String())
-	k.positive("timeouts.etcdAPICall", int64(t.EtcdAPICall), t.EtcdAPICall.String())
-	k.positive("timeouts.discovery", int64(t.Discovery), t.Discovery.String())
+	k.duration("timeouts.controlPlaneComponentHealthCheck", t.ControlPlaneComponentHealthCheck)
+	k.duration("timeouts.kubeletHealthCheck", t.KubeletHealthCheck)
+	k.duration("timeouts.kubernetesAPICall", t.KubernetesAPICall)
+	k.duration("timeouts.etcdAPICall", t.EtcdAPICall)
+	k.duration("timeouts.tlsBootstrap", t.TLSBootstrap)
+	k.duration("timeouts.discovery", t.Discovery)
+	k.duration("timeouts.upgradeManifests", t.UpgradeManifests)
 }
 
 func (k *checker) positive(field string, n int64, value string) {
@@ -147,7 +152,7 @@ func (k *checker) sans(field string, names []string) {
 			continue
 		}
 		if len(validation.IsDNS1123Subdomain(name)) > 0 && len(validation.IsWildcardDNS1123Subdomain(name)) > 0 {
-			k.bad(fmt.Sprintf("%s[%d]", field, i), name, "it is neither an IP address nor a DNS name",
+			k.bad(item(field, i), name, "it is neither an IP address nor a DNS name",
 				"Give names without scheme and port, such as api.example.com, *.example.com or 192.0.2.1.")
 		}
 	}

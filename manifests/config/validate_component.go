@@ -21,7 +21,7 @@ func (k *checker) component(field string, c Component) {
 
 func (k *checker) args(field string, args []Arg) {
 	for i, a := range args {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		at := item(field, i)
 		switch {
 		case a.Name == "":
 			k.bad(at, "="+a.Value, "the argument has no name", "Give each argument a name, which is the flag without its dashes.")
@@ -36,7 +36,7 @@ func (k *checker) args(field string, args []Arg) {
 
 func (k *checker) envs(field string, envs []Env) {
 	for i, e := range envs {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		at := item(field, i)
 		if problems := validation.IsRelaxedEnvVarName(e.Name); len(problems) > 0 {
 			k.bad(at, e.Name, "it is no name of an environment variable", "Choose a name without '=' and control characters.")
 		}
@@ -67,7 +67,7 @@ func (k *checker) valueFrom(at string, e Env, from *corev1.EnvVarSource) {
 func (k *checker) volumes(field string, volumes []HostPathMount) {
 	mounted := map[string]int{}
 	for i, v := range volumes {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		at := item(field, i)
 		if problems := validation.IsDNS1123Label(v.Name); len(problems) > 0 {
 			k.bad(at+".name", v.Name, "it is no DNS label", "A volume's name is of lower case letters, digits and '-', at most 63.")
 		}

@@ -157,7 +157,7 @@ func (e Etcd) hasLocal() bool {
 
 func (k *checker) urls(field string, urls []string, https bool) {
 	for i, s := range urls {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		at := item(field, i)
 		u, err := url.Parse(s)
 		if err == nil {
 			s = u.Redacted() // it may hold a password

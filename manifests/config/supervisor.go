@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
+)
+
+// V1alpha1 is the API version of our own documents.
+const V1alpha1 = "kubecrank.dev/v1alpha1"
+
+// SupervisorConfiguration is the document for what kubeadm has no field for. A
+// field that the kubelet has too has the name it has in the KubeletConfiguration.
+type SupervisorConfiguration struct {
+	kubeadmapi.TypeMeta `json:",inline"`
+	CrashLoopBackOff    CrashLoopBackOff   `json:"crashLoopBackOff,omitzero"`
+	ContainerLogMaxSize *resource.Quantity `json:"containerLogMaxSize,omitempty"`
+	// ContainerLogMaxFiles is at least 2: the current file and one that is rotated.
+	ContainerLogMaxFiles int                  `json:"containerLogMaxFiles,omitempty"`
+	FileCheckFrequency   *kubeadmapi.Duration `json:"fileCheckFrequency,omitempty"`
+	HTTPCheckFrequency   *kubeadmapi.Duration `json:"httpCheckFrequency,omitempty"`
+	StaticPodURL         string               `json:"staticPodURL,omitempty"`
+	StaticPodURLHeader   map[string][]string  `json:"staticPodURLHeader,omitempty" datapolicy:"token"`
+}
+
+// CrashLoopBackOff is how long a container that ended waits for its next start, twice as long each time.
+type CrashLoopBackOff struct {
+	InitialPeriod             *kubeadmapi.Duration `json:"initialPeriod,omitempty"`
+	MaxContainerRestartPeriod *kubeadmapi.Duration `json:"maxContainerRestartPeriod,omitempty"`
+}
+
+func (s *SupervisorConfiguration) apply(c *Config) {
+	if s == nil {
+		return
+	}
+	to := &c.Supervisor
+	setDuration(&to.BackOffInitial, s.CrashLoopBackOff.InitialPeriod)
+	setDuration(&to.BackOffMax, s.CrashLoopBackOff.MaxContainerRestartPeriod)
+	setDuration(&to.FileCheckFrequency, s.FileCheckFrequency)
+	setDuration(&to.HTTPCheckFrequency, s.HTTPCheckFrequency)
+	if s.ContainerLogMaxSize != nil {
+		to.LogMaxSize = s.ContainerLogMaxSize.Value()
+	}
+	set(&to.LogMaxFiles, s.ContainerLogMaxFiles)
+	set(&to.ManifestURL, s.StaticPodURL)
+	if s.StaticPodURLHeader != nil {
+		to.ManifestURLHeader = s.StaticPodURLHeader
+	}
+}
+
+func (c Config) validateSupervisor(k *checker) {
+	s := c.Supervisor
+	k.duration("crashLoopBackOff.initialPeriod", s.BackOffInitial)
+	k.duration("crashLoopBackOff.maxContainerRestartPeriod", s.BackOffMax)
+	if s.BackOffInitial > s.BackOffMax {
+		k.bad("crashLoopBackOff.initialPeriod", s.BackOffInitial.String(), "it is longer than the maximum "+s.BackOffMax.String(),
+			"Give a shorter one, or a longer maxContainerRestartPeriod.")
+	}
+	k.duration("fileCheckFrequency", s.FileCheckFrequency)
+	k.duration("httpCheckFrequency", s.HTTPCheckFrequency)
+	const leastSize = 4 << 10
+	if s.LogMaxSize < leastSize {
+		k.bad("containerLogMaxSize", fmt.Sprint(s.LogMaxSize), "a log file of less than 4Ki cannot hold much",
+			"Give a size such as 10Mi.")
+	}
+	if s.LogMaxFiles < 2 {
+		k.bad("containerLogMaxFiles", fmt.Sprint(s.LogMaxFiles), "at least 2 files are needed: the current one and the one before it",
+			"Give 2 or more.")
+	}
+	if s.ManifestURL != "" {
+		u, err := url.Parse(s.ManifestURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			k.bad("staticPodURL", "", "it is no URL of the form https://HOST/PATH", "Write scheme, host and path.")
+		}
+	}
+}
