@@ -26,7 +26,7 @@ func yamlErrorLine(err error) int {
 
 // jsonField finds the Go field path in encoding/json's type errors:
 // "json: cannot unmarshal string into Go struct field Container.spec.containers.0.ports of type ...".
-var jsonField = regexp.MustCompile(`Go struct field \w+\.(\S+) of type`)
+var jsonField = regexp.MustCompile(`cannot unmarshal (\w+)(?: \S+)? into Go struct field \w+\.(\S+) of type`)
 
 // errorLine is the line of the manifest that an error of fromJSON is about, 0 when unknown. Prefix
 // is the field path of the pod in the document: "" or "items[2].".
@@ -36,7 +36,7 @@ func errorLine(data []byte, prefix string, err error) int {
 		return lineOf(data, prefix+invalid.errs[0].Field)
 	}
 	if m := jsonField.FindStringSubmatch(err.Error()); m != nil {
-		return lineOf(data, prefix+m[1])
+		return lineOfValue(data, prefix+m[2], m[1])
 	}
 	return 0
 }
@@ -61,6 +61,60 @@ func lineOf(data []byte, path string) int {
 	}
 	return line
 }
+
+// lineOfValue is lineOf for a path without the indexes of lists, as encoding/json reports it: the first
+// value there of the JSON kind (string, number, bool, object, array) that does not fit.
+func lineOfValue(data []byte, path, kind string) int {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil || len(doc.Content) == 0 {
+		return 0
+	}
+	lines := valueLines(doc.Content[0], pathSteps(path), kind, 0)
+	if len(lines) == 0 {
+		return lineOf(data, path)
+	}
+	return lines[0]
+}
+
+func valueLines(node *yaml.Node, steps []string, kind string, line int) []int {
+	if node.Kind == yaml.AliasNode && node.Alias != nil {
+		node = node.Alias
+	}
+	if len(steps) == 0 {
+		if jsonKind(node) == kind {
+			return []int{line}
+		}
+		return nil
+	}
+	if next, at := child(node, steps[0]); next != nil {
+		return valueLines(next, steps[1:], kind, at)
+	}
+	var lines []int
+	if node.Kind == yaml.SequenceNode {
+		for _, item := range node.Content {
+			lines = append(lines, valueLines(item, steps, kind, item.Line)...)
+		}
+	}
+	return lines
+}
+
+func jsonKind(node *yaml.Node) string {
+	switch {
+	case node.Kind == yaml.MappingNode:
+		return "object"
+	case node.Kind == yaml.SequenceNode:
+		return "array"
+	case node.Tag == "!!int" || node.Tag == "!!float":
+		return "number"
+	case node.Tag == "!!bool", node.Tag == "!!str" && node.Style == 0 && yaml11Bool.MatchString(node.Value):
+		return "bool"
+	default:
+		return "string"
+	}
+}
+
+// yaml11Bool is what the kubelet's YAML takes for a boolean beyond true and false.
+var yaml11Bool = regexp.MustCompile(`^(?i:y|yes|on|n|no|off)$`)
 
 // pathSteps splits "spec.volumes[0].name" into spec, volumes, 0, name. Dots in the keys of maps
 // (annotations[a.b/c]) stay, for they stand in brackets.

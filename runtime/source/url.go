@@ -28,13 +28,14 @@ type URL struct {
 
 const requestTimeout = 10 * time.Second
 
-// String is the URL without a password.
+// String is the URL without what may be secret in it: user, password and query.
 func (s *URL) String() string {
 	u, err := url.Parse(s.Address)
 	if err != nil {
 		return "invalid URL"
 	}
-	return u.Redacted()
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
 }
 
 // Run implements Source.
