@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -114,7 +113,7 @@ func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
 // essential passes on what a person wants to know of a stop: who is gone, and what went wrong.
 func essential(tell func(runtime.Event)) func(runtime.Event) {
 	return func(e runtime.Event) {
-		if e.Pod != "" && (e.Reason == "Stopped" || e.Type == corev1.EventTypeWarning) {
+		if e.Pod != "" && (e.Reason == "Stopped" || strings.HasPrefix(e.Reason, "Failed")) {
 			tell(e)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 // progress shows on stderr what is being done, in kind's style:
 //
-//	terminal   one spinner line with all that runs, and a line " ✓ text" for each thing that ended
-//	pipe       " ✓ text" when something ended, and " • text ..." for what takes longer than a second
+//	terminal   one spinner line with all that runs, and a line " ✓ name: text" for each thing that ended
+//	pipe       " ✓ name: text" when something ended, " • name: text ..." for what takes longer than a second, and " • news"
 //	-q         nothing
 //
 // Several things may run at once. Failure is the default: what was started and
@@ -31,7 +31,8 @@ type progress struct {
 // task is one thing that is being done.
 type task struct {
 	p     *progress
-	text  string
+	name  string
+	text  string // what it does
 	news  string // how far it is
 	began time.Time
 	told  bool // a pipe has been told that it runs
@@ -66,10 +67,10 @@ func (a *app) newProgress() *progress {
 }
 
 // start shows that something is being done.
-func (p *progress) start(text string) *task {
+func (p *progress) start(name, text string) *task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := &task{p: p, text: text, began: time.Now()}
+	t := &task{p: p, name: name, text: text, began: time.Now()}
 	p.running = append(p.running, t)
 	p.draw()
 	return t
@@ -101,9 +102,9 @@ func (t *task) say(news string) {
 // line is the text of a task that runs.
 func (t *task) line() string {
 	if t.news == "" {
-		return t.text + " ..."
+		return t.name + ": " + t.text + " ..."
 	}
-	return t.text + ": " + t.news
+	return t.name + ": " + t.news
 }
 
 // note leaves a line.
@@ -138,7 +139,7 @@ func (p *progress) finish(t *task, ok bool) {
 	if d := time.Since(t.began); d >= 10*time.Millisecond {
 		took = " (" + seconds(d) + ")"
 	}
-	p.line(p.mark(ok) + " " + t.text + took)
+	p.line(p.mark(ok) + " " + t.name + ": " + t.text + took)
 }
 
 func (p *progress) mark(ok bool) string {

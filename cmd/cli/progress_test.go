@@ -15,7 +15,7 @@ func TestProgressInPipe(t *testing.T) {
 		var b strings.Builder
 		a := &app{stdio: Stdio{Err: &b}}
 		p := a.newProgress()
-		fast, slow, lost := p.start("certs: make certificates"), p.start("wait: until ready"), p.start("lost")
+		fast, slow, lost := p.start("certs", "make certificates"), p.start("wait", "until ready"), p.start("lost", "for ever")
 		time.Sleep(200 * time.Millisecond)
 		fast.end(true)
 		time.Sleep(900 * time.Millisecond)
@@ -28,10 +28,10 @@ func TestProgressInPipe(t *testing.T) {
 		p.close()
 		want := ` ✓ certs: make certificates (0.20 s)
  • wait: until ready ...
- • lost ...
+ • lost: for ever ...
  • etcd is ready
  ✓ wait: until ready (3.1 s)
- ✗ lost (3.1 s)
+ ✗ lost: for ever (3.1 s)
 `
 		if b.String() != want {
 			t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
@@ -46,7 +46,7 @@ func TestProgressQuiet(t *testing.T) {
 		var b strings.Builder
 		a := &app{stdio: Stdio{Err: &b}, global: globalFlags{quiet: true}}
 		p := a.newProgress()
-		p.start("x").end(true)
+		p.start("x", "y").end(true)
 		p.note("y")
 		p.close()
 		if b.Len() != 0 {
@@ -63,14 +63,17 @@ func TestProgressOnTerminal(t *testing.T) {
 		var b strings.Builder
 		p := &progress{w: &b, live: true, width: 24, stop: make(chan struct{})}
 		p.stopped.Go(p.animate)
-		one, two := p.start("certs"), p.start("staging the components")
+		one, two := p.start("certs", "make them"), p.start("components", "stage")
+		two.say("half")
 		one.end(true)
 		two.end(false)
 		p.close()
 		for _, want := range []string{
-			clearLine + " ⠋ certs ..., staging …",
-			clearLine + " " + green + "✓" + plain + " certs\n",
-			clearLine + " " + red + "✗" + plain + " staging the components\n",
+			clearLine + " ⠋ certs: make them ...",
+			clearLine + " ⠋ certs: make them ..…",
+			clearLine + " " + green + "✓" + plain + " certs: make them\n",
+			clearLine + " ⠋ components: half",
+			clearLine + " " + red + "✗" + plain + " components: stage\n",
 			showCursor,
 		} {
 			if !strings.Contains(b.String(), want) {

@@ -41,7 +41,7 @@ func (r *reporter) Report(e plan.Event) {
 	}
 	switch e.Moment {
 	case plan.PhaseStarted:
-		r.running[e.Phase] = r.progress.start(e.Phase + ": " + e.Detail)
+		r.running[e.Phase] = r.progress.start(e.Phase, e.Detail)
 	case plan.PhaseEnded:
 		if t := r.running[e.Phase]; t != nil {
 			t.end(e.Err == nil)

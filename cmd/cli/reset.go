@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,10 +90,8 @@ func (a *app) confirmReset(r *run) error {
 	}
 	w := a.stdio.Err
 	fmt.Fprintln(w, "This is what reset does here:")
-	for _, c := range plan.Diff(r.plan, r.facts.Host()) {
-		if c.State == plan.New || c.State == plan.Left {
-			fmt.Fprintf(w, "  %s\n", c.Step)
-		}
+	for _, line := range whatGoes(r.plan, r.facts.Host()) {
+		fmt.Fprintf(w, "  %s\n", line)
 	}
 	fmt.Fprint(w, "\nAll data of the cluster will be lost. Go on? [y/N] ")
 	answer, err := bufio.NewReader(a.stdio.In).ReadString('\n')
@@ -102,6 +103,35 @@ func (a *app) confirmReset(r *run) error {
 		return nil
 	}
 	return &refusedError{err: errors.New("nothing was changed: the answer was not yes")}
+}
+
+// whatGoes is the plan of a reset in a few lines: single files are counted by
+// directory, and directories that go when they are empty are not mentioned.
+func whatGoes(p plan.Plan, h plan.Host) []string {
+	var lines []string
+	files := map[string]int{} // by directory
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			state := s.Compare(h).State
+			if state != plan.New && state != plan.Left {
+				continue
+			}
+			remove, ok := s.(plan.RemovePath)
+			switch {
+			case ok && state == plan.Left:
+				lines = append(lines, "leave "+remove.Path+", which was changed by hand")
+			case ok && remove.As == plan.MadeFile:
+				files[filepath.Dir(remove.Path)]++
+			case ok && remove.As == plan.MadeDir:
+			default:
+				lines = append(lines, s.Describe())
+			}
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(files)) {
+		lines = append(lines, fmt.Sprintf("remove %d files in %s", files[dir], dir))
+	}
+	return lines
 }
 
 // resetSummary is what reset -o json prints.
