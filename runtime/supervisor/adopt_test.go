@@ -56,7 +56,7 @@ func TestStatic_063_Adoption(t *testing.T) {
 				before := b.s.statusNow()
 				// From now on the startup probe fails: only what was recorded can tell that it has succeeded once.
 				if stateDir != "" {
-					b.probes["kube-apiserver/main Startup"] = func() (Outcome, string) { return Failed, "it is late" }
+					b.probes["kube-apiserver/main Startup"] = func() (outcome, string) { return failed, "it is late" }
 				}
 				b = b.succeed(inState(stateDir))
 				b.set(controlPlane()...)
@@ -90,11 +90,11 @@ func TestSupervisorKilledOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, inState(dir))
 		begun := time.Now()
-		b.probes["kube-apiserver/main Startup"] = func() (Outcome, string) {
+		b.probes["kube-apiserver/main Startup"] = func() (outcome, string) {
 			if time.Since(begun) < 2300*time.Millisecond {
-				return Failed, "not yet"
+				return failed, "not yet"
 			}
-			return Passed, ""
+			return passed, ""
 		}
 		for range 100 {
 			b.set(controlPlane()...)

@@ -2,88 +2,57 @@ package supervisor
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"strconv"
-	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/health"
 )
 
-// defaultCheck makes the checks of probes for containers on the host's network.
-func defaultCheck(ctx context.Context, t ProbeTarget) (Outcome, string) {
-	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
-	defer cancel()
-	switch p := t.Probe; {
-	case p.HTTPGet != nil:
-		return checkHTTP(ctx, t)
-	case p.TCPSocket != nil:
-		port, err := containerPort(p.TCPSocket.Port, t.Container)
-		if err != nil {
-			return Unknown, err.Error()
-		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(hostOr(p.TCPSocket.Host), strconv.Itoa(port)))
-		if err != nil {
-			return Failed, err.Error()
-		}
-		conn.Close()
-		return Passed, ""
-	case p.Exec != nil:
-		execer, ok := t.Running.(runtime.Execer)
-		if !ok {
-			return Unknown, "this runtime cannot run commands in a container"
-		}
-		output, code, err := execer.Exec(ctx, p.Exec.Command)
-		switch {
-		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return Failed, fmt.Sprintf("command timed out: %q timed out after %s", strings.Join(p.Exec.Command, " "), t.Timeout)
-		case err != nil:
-			return Unknown, err.Error()
-		case code != 0:
-			return Failed, string(output)
-		}
-		return Passed, string(output)
+// ProbeTarget is a probe of a running container.
+type ProbeTarget struct {
+	Pod       *runtime.Pod
+	Container *corev1.Container
+	Probe     *corev1.Probe
+	Running   runtime.Container
+}
+
+// NewCheck makes the check of a probe; what it returns answers with the errors of package health.
+type NewCheck func(target ProbeTarget) health.Check
+
+// newCheck is the NewCheck of a real supervisor.
+func newCheck(t ProbeTarget) health.Check {
+	execer, _ := t.Running.(runtime.Execer) // nil if the runtime cannot
+	check, err := health.New(t.Probe.ProbeHandler, health.Target{Container: t.Container, Exec: execer})
+	if err != nil {
+		return func(context.Context) error { return err }
+	}
+	return check
+}
+
+// outcome is what one check said.
+type outcome string
+
+const (
+	passed  outcome = "passed"
+	warned  outcome = "warned"  // passed, with something to tell
+	failed  outcome = "failed"  // it answered wrongly, or not in time
+	unknown outcome = "unknown" // the check itself could not be made: as if it had not been
+)
+
+// judge turns a check's answer into an outcome, its text, and what more there is to know.
+func judge(err error) (o outcome, text, detail string) {
+	var failure *health.Failure
+	var remark *health.Warning
+	switch {
+	case err == nil:
+		return passed, "", ""
+	case errors.As(err, &failure):
+		return failed, failure.Message, failure.Detail
+	case errors.As(err, &remark):
+		return warned, remark.Message, ""
 	default:
-		return Unknown, "there is no check for this kind of probe"
+		return unknown, err.Error(), ""
 	}
-}
-
-func hostOr(host string) string {
-	if host == "" {
-		return "127.0.0.1"
-	}
-	return host
-}
-
-func checkHTTP(ctx context.Context, t ProbeTarget) (Outcome, string) {
-	action := t.Probe.HTTPGet
-	port, err := containerPort(action.Port, t.Container)
-	if err != nil {
-		return Unknown, err.Error()
-	}
-	address := strings.ToLower(string(action.Scheme)) + "://" + net.JoinHostPort(hostOr(action.Host), strconv.Itoa(port)) + action.Path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return Unknown, err.Error()
-	}
-	req.Header.Set("User-Agent", "kube-probe/1.36")
-	for _, h := range action.HTTPHeaders {
-		if strings.EqualFold(h.Name, "Host") {
-			req.Host = h.Value
-		}
-		req.Header.Add(h.Name, h.Value)
-	}
-	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // as the kubelet: the target is the pod itself
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		return Failed, err.Error()
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode >= 400 {
-		return Failed, fmt.Sprintf("HTTP probe failed with statuscode: %d", resp.StatusCode)
-	}
-	return Passed, ""
 }

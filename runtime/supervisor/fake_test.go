@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/health"
 	"github.com/kubecrank/kubecrank/runtime/source"
 )
 
@@ -261,14 +262,14 @@ type bench struct {
 	src    *fakeSource
 	cancel context.CancelFunc
 	done   chan struct{}
-	probes map[string]func() (Outcome, string) // "pod/container Kind"
+	probes map[string]func() (outcome, string) // "pod/container Kind"
 }
 
 // newBench starts a supervisor; change may alter its options first.
 func newBench(t *testing.T, rt *fakeRuntime, change func(*Options)) *bench {
 	t.Helper()
-	b := &bench{t: t, rt: rt, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan struct{}), probes: map[string]func() (Outcome, string){}}
-	opts := Options{Runtime: rt, RuntimeName: "fake", Sources: []source.Source{b.src}, Check: b.check}
+	b := &bench{t: t, rt: rt, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan struct{}), probes: map[string]func() (outcome, string){}}
+	opts := Options{Runtime: rt, RuntimeName: "fake", Sources: []source.Source{b.src}, NewCheck: b.newCheck}
 	if change != nil {
 		change(&opts)
 	}
@@ -297,7 +298,8 @@ func (b *bench) end() {
 	<-b.done
 }
 
-func (b *bench) check(_ context.Context, target ProbeTarget) (Outcome, string) {
+// newCheck answers from the probes of the test.
+func (b *bench) newCheck(target ProbeTarget) health.Check {
 	kind := readiness
 	switch target.Probe {
 	case target.Container.LivenessProbe:
@@ -305,10 +307,23 @@ func (b *bench) check(_ context.Context, target ProbeTarget) (Outcome, string) {
 	case target.Container.StartupProbe:
 		kind = startup
 	}
-	if f := b.probes[fmt.Sprintf("%s/%s %s", shortName(target.Pod), target.Container.Name, kind)]; f != nil {
-		return f()
+	key := fmt.Sprintf("%s/%s %s", shortName(target.Pod), target.Container.Name, kind)
+	return func(context.Context) error {
+		f := b.probes[key]
+		if f == nil {
+			return nil
+		}
+		switch o, text := f(); o {
+		case passed:
+			return nil
+		case warned:
+			return &health.Warning{Message: text}
+		case failed:
+			return &health.Failure{Message: text}
+		default:
+			return errors.New(text)
+		}
 	}
-	return Passed, ""
 }
 
 // set sends the full set of pods.

@@ -63,11 +63,11 @@ func TestStatic_058_Sidecars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, nil)
 		up := false
-		b.probes["a/one Startup"] = func() (Outcome, string) {
+		b.probes["a/one Startup"] = func() (outcome, string) {
 			if !up {
-				return Failed, "not yet"
+				return failed, "not yet"
 			}
-			return Passed, ""
+			return passed, ""
 		}
 		b.set(newPod("a", policy(corev1.RestartPolicyNever), inits(
 			sidecar("one", func(c *corev1.Container) {

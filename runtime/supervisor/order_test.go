@@ -39,11 +39,11 @@ func TestOrderOfTheControlPlane(t *testing.T) {
 		rt := &fakeRuntime{stop: func(c *fakeContainer, _ time.Duration) (time.Duration, error) { return time.Second, nil }}
 		b := newBench(t, rt, nil)
 		begun := time.Now()
-		b.probes["kube-apiserver/main Startup"] = func() (Outcome, string) {
+		b.probes["kube-apiserver/main Startup"] = func() (outcome, string) {
 			if time.Since(begun) < 2250*time.Millisecond {
-				return Failed, "connection refused"
+				return failed, "connection refused"
 			}
-			return Passed, ""
+			return passed, ""
 		}
 		b.set(controlPlane()...)
 		b.sleep(2299 * time.Millisecond)
@@ -152,7 +152,7 @@ func TestOrderCircle(t *testing.T) {
 func TestStartAfterRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, nil)
-		b.probes["b/main Startup"] = func() (Outcome, string) { return Failed, "never" }
+		b.probes["b/main Startup"] = func() (outcome, string) { return failed, "never" }
 		b.set(newPod("a", after("b")), newPod("b", withStartup), newPod("c", after("a")))
 		b.sleep(time.Second)
 		b.did("start b/main 0")

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/health"
 )
 
 // probeKind is one of the three kinds of probes, as the kubelet spells them in messages.
@@ -20,36 +21,14 @@ const (
 	readiness probeKind = "Readiness"
 )
 
-// Outcome is the result of one check.
-type Outcome string
-
-// The outcomes of a check.
-const (
-	Passed  Outcome = "passed"
-	Warned  Outcome = "warned"  // passed, with something to tell
-	Failed  Outcome = "failed"  // it answered wrongly, or not in time
-	Unknown Outcome = "unknown" // the check itself could not be made: tried again, then as if it had not been
-)
-
-// ProbeTarget is what a check needs to know.
-type ProbeTarget struct {
-	Pod       *runtime.Pod
-	Container *corev1.Container
-	Probe     *corev1.Probe
-	Running   runtime.Container // an Execer for exec probes
-	Timeout   time.Duration
-}
-
-// Check makes one check. It returns within the target's timeout.
-type Check func(ctx context.Context, target ProbeTarget) (Outcome, string)
-
 // probeReport is what a probe worker tells the pod: every failure, and every change of the result.
 type probeReport struct {
 	kind    probeKind
-	outcome Outcome
+	outcome outcome
 	text    string
-	decided bool // the threshold was reached: the outcome is the result from now on
-	early   bool // a failure of an eager probe, which does not count
+	detail  string // more than the text: not for events
+	decided bool   // the threshold was reached: the outcome is the result from now on
+	early   bool   // a failure of an eager probe, which does not count
 }
 
 // prober checks one thing about one run of a container until its result is final or ctx ends
@@ -58,8 +37,8 @@ type probeReport struct {
 //	started + initialDelay + n*period: counted against the thresholds
 //	started + n*eager, until the first success: only a success counts
 type prober struct {
-	check     Check
-	target    ProbeTarget
+	check     health.Check
+	spec      *corev1.Probe
 	kind      probeKind
 	startedAt time.Time
 	eager     time.Duration // 0 for none
@@ -72,7 +51,7 @@ type prober struct {
 const eagerTimeout = time.Second
 
 func (w *prober) run(ctx context.Context) {
-	spec := w.target.Probe
+	spec := w.spec
 	period := time.Duration(spec.PeriodSeconds) * time.Second
 	timeout := time.Duration(spec.TimeoutSeconds) * time.Second
 	next := w.startedAt.Add(time.Duration(spec.InitialDelaySeconds) * time.Second)
@@ -83,7 +62,7 @@ func (w *prober) run(ctx context.Context) {
 		}
 	}
 	early, eager := time.Now(), w.eager > 0
-	result, row, last := w.known, 0, Unknown
+	result, row, last := w.known, 0, unknown
 	for {
 		isEarly := eager && early.Before(next)
 		at := next
@@ -93,11 +72,11 @@ func (w *prober) run(ctx context.Context) {
 		if !sleepUntil(ctx, at) {
 			return
 		}
-		w.target.Timeout = timeout
+		limit := timeout
 		if isEarly {
-			w.target.Timeout = min(timeout, max(eagerTimeout, w.eager))
+			limit = min(timeout, max(eagerTimeout, w.eager))
 		}
-		outcome, text := w.attempt(ctx)
+		r := w.attempt(ctx, limit)
 		if ctx.Err() != nil {
 			return
 		}
@@ -107,49 +86,47 @@ func (w *prober) run(ctx context.Context) {
 			for next = next.Add(period); next.Before(now); next = next.Add(period) {
 			}
 		}
-		passed := outcome == Passed || outcome == Warned
+		good := r.outcome == passed || r.outcome == warned
 		switch {
-		case outcome == Unknown:
-			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text})
+		case r.outcome == unknown:
+			w.tell(r)
 			continue
-		case isEarly && !passed:
-			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text, early: true})
+		case isEarly && !good:
+			r.early = true
+			w.tell(r)
 			continue
 		}
-		eager = eager && !passed
-		if passed != (last == Passed) || last == Unknown {
+		eager = eager && !good
+		if good != (last == passed) || last == unknown {
 			row = 0
 		}
 		row++
-		last = Failed
+		last = failed
 		threshold := spec.FailureThreshold
-		if passed {
-			last, threshold = Passed, spec.SuccessThreshold
+		if good {
+			last, threshold = passed, spec.SuccessThreshold
 		}
-		decided := row >= int(threshold)
-		changed := decided && (passed != result || w.kind != readiness)
-		if decided {
-			result = passed
+		r.decided = row >= int(threshold)
+		changed := r.decided && (good != result || w.kind != readiness)
+		if r.decided {
+			result = good
 		}
-		if changed || !passed || outcome == Warned {
-			w.tell(probeReport{kind: w.kind, outcome: outcome, text: text, decided: decided})
+		if changed || !good || r.outcome == warned {
+			w.tell(r)
 		}
-		if decided && (w.kind == startup || w.kind == liveness && !passed) {
+		if r.decided && (w.kind == startup || w.kind == liveness && !good) {
 			return // on hold until there is a new container (statement 73)
 		}
 	}
 }
 
-// attempt makes up to three tries when the check itself cannot be made (statement 79).
-func (w *prober) attempt(ctx context.Context) (Outcome, string) {
-	var outcome Outcome
-	var text string
-	for range 3 {
-		if outcome, text = w.check(ctx, w.target); outcome != Unknown || ctx.Err() != nil {
-			break
-		}
-	}
-	return outcome, text
+// attempt makes one check; package health tries again what could not be made (statement 79).
+func (w *prober) attempt(ctx context.Context, limit time.Duration) probeReport {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	r := probeReport{kind: w.kind}
+	r.outcome, r.text, r.detail = judge(w.check(ctx))
+	return r
 }
 
 func later(a, b time.Time) time.Time {
@@ -190,9 +167,9 @@ func (p *pod) startProbes(c *container, adopted bool) {
 		}
 		run := c.run
 		w := &prober{
-			check: p.check, kind: kind, startedAt: c.info.StartedAt, jitter: adopted,
-			target: ProbeTarget{Pod: p.cur, Container: c.spec, Probe: probe, Running: c.rc},
-			tell:   func(r probeReport) { p.in.put(evProbe{c, run, r}) },
+			check: p.newCheck(ProbeTarget{Pod: p.cur, Container: c.spec, Probe: probe, Running: c.rc}),
+			spec:  probe, kind: kind, startedAt: c.info.StartedAt, jitter: adopted,
+			tell: func(r probeReport) { p.in.put(evProbe{c, run, r}) },
 		}
 		switch {
 		case kind == readiness && c.ready:
@@ -219,39 +196,42 @@ func (p *pod) onProbe(e evProbe) {
 	if !p.current(c, e.run) || c.state != ctrRunning {
 		return
 	}
-	passed := e.outcome == Passed || e.outcome == Warned
+	good := e.outcome == passed || e.outcome == warned
 	switch {
-	case e.outcome == Unknown:
+	case e.outcome == unknown:
 		p.event(c, warning, reasonUnhealthy, fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
 		return
-	case e.outcome == Warned:
+	case e.outcome == warned:
 		p.event(c, warning, reasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))
-	case !passed:
+	case !good:
 		c.probe = fmt.Sprintf("%s probe failed: %s", e.kind, e.text)
-		p.problem = "container " + c.spec.Name + ": " + c.probe
 		if !e.early {
 			p.event(c, warning, reasonUnhealthy, c.probe)
 		}
+		if e.detail != "" {
+			c.probe += " (" + e.detail + ")"
+		}
+		p.problem = "container " + c.spec.Name + ": " + c.probe
 	}
 	if !e.decided {
 		return
 	}
 	switch e.kind {
 	case startup:
-		p.onStartup(c, passed)
+		p.onStartup(c, good)
 	case liveness:
-		if !passed {
+		if !good {
 			p.unhealthy(c, liveness, c.spec.LivenessProbe)
 		}
 	case readiness:
-		c.ready = passed
+		c.ready = good
 	default:
 		p.log.Error("a probe of an unknown kind", "pod", p.fullName, "kind", string(e.kind))
 	}
 }
 
-func (p *pod) onStartup(c *container, passed bool) {
-	if !passed {
+func (p *pod) onStartup(c *container, good bool) {
+	if !good {
 		p.unhealthy(c, startup, c.spec.StartupProbe)
 		return
 	}

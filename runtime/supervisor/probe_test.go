@@ -15,11 +15,11 @@ import (
 // answer stays.
 type script struct {
 	begun   time.Time
-	answers []Outcome
+	answers []outcome
 	asked   []time.Duration
 }
 
-func (s *script) ask() (Outcome, string) {
+func (s *script) ask() (outcome, string) {
 	s.asked = append(s.asked, time.Since(s.begun))
 	o := s.answers[0]
 	if len(s.answers) > 1 {
@@ -58,14 +58,14 @@ func withLiveness(change ...func(*corev1.Probe)) func(*corev1.Pod) {
 	return func(p *corev1.Pod) { p.Spec.Containers[0].LivenessProbe = probe(change...) }
 }
 
-func repeat(n int, o Outcome, then ...Outcome) []Outcome {
-	return append(slices.Repeat([]Outcome{o}, n), then...)
+func repeat(n int, o outcome, then ...outcome) []outcome {
+	return append(slices.Repeat([]outcome{o}, n), then...)
 }
 
 // Statement 70: the initial delay counts from the container's start; the period from there.
 func TestStatic_070_InitialDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: repeat(1, Passed)}
+		s := &script{answers: repeat(1, passed)}
 		b := probed(t, map[probeKind]*script{readiness: s}, withReadiness(func(p *corev1.Probe) { p.InitialDelaySeconds, p.PeriodSeconds = 7, 3 }))
 		b.sleep(6999 * time.Millisecond)
 		b.state("a", "Running", false)
@@ -79,10 +79,10 @@ func TestStatic_070_InitialDelay(t *testing.T) {
 // Statement 71: only so many results in a row count, of either kind.
 func TestStatic_071_Thresholds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []Outcome{
-			Passed, Failed, Passed, Passed, Passed, // at 40 s: three in a row
-			Failed, Passed, Failed, Failed, // at 80 s: two in a row
-			Passed, Passed, Passed}} // at 110 s
+		s := &script{answers: []outcome{
+			passed, failed, passed, passed, passed, // at 40 s: three in a row
+			failed, passed, failed, failed, // at 80 s: two in a row
+			passed, passed, passed}} // at 110 s
 		b := probed(t, map[probeKind]*script{readiness: s}, withReadiness(func(p *corev1.Probe) { p.SuccessThreshold, p.FailureThreshold = 3, 2 }))
 		for at := 0; at <= 120; at += 5 {
 			want := at >= 40 && at < 80 || at >= 110
@@ -97,7 +97,7 @@ func TestStatic_071_Thresholds(t *testing.T) {
 // Statement 71: a liveness probe kills at its threshold, not before; the container starts again at once.
 func TestStatic_071_LivenessKills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []Outcome{Passed, Failed, Failed, Passed, Failed, Failed, Failed, Passed}}
+		s := &script{answers: []outcome{passed, failed, failed, passed, failed, failed, failed, passed}}
 		b := probed(t, map[probeKind]*script{liveness: s}, withLiveness())
 		b.sleep(60*time.Second - time.Millisecond)
 		b.did()
@@ -121,7 +121,7 @@ func TestStatic_071_LivenessKills(t *testing.T) {
 // Under Never a failed liveness probe is the end.
 func TestLivenessUnderNever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := probed(t, map[probeKind]*script{liveness: {answers: repeat(1, Failed)}}, withLiveness(), policy(corev1.RestartPolicyNever))
+		b := probed(t, map[probeKind]*script{liveness: {answers: repeat(1, failed)}}, withLiveness(), policy(corev1.RestartPolicyNever))
 		b.sleep(time.Hour)
 		b.did("stop a/main 30s", "gone a/main")
 		b.state("a", "Failed", false)
@@ -131,7 +131,7 @@ func TestLivenessUnderNever(t *testing.T) {
 // Statement 72: nothing but the startup probe runs until it has succeeded, and then it stops; readiness follows at once.
 func TestStatic_072_StartupGates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		start, live, ready := &script{answers: repeat(2, Failed, Passed)}, &script{answers: repeat(1, Passed)}, &script{answers: repeat(1, Passed)}
+		start, live, ready := &script{answers: repeat(2, failed, passed)}, &script{answers: repeat(1, passed)}, &script{answers: repeat(1, passed)}
 		b := probed(t, map[probeKind]*script{startup: start, liveness: live, readiness: ready}, withStartup, withLiveness(), withReadiness())
 		b.sleep(19 * time.Second)
 		if c := b.pod("a").Containers[0]; c.Started || c.Ready || len(live.asked)+len(ready.asked) > 0 {
@@ -153,7 +153,7 @@ func TestStatic_072_StartupGates(t *testing.T) {
 func TestStatic_073_OnHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, kind := range []probeKind{liveness, startup} {
-			s := &script{answers: repeat(1, Failed), begun: time.Now()}
+			s := &script{answers: repeat(1, failed), begun: time.Now()}
 			b := newBench(t, &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 25 * time.Second, nil }}, nil)
 			b.probes["a/main "+string(kind)] = s.ask
 			b.set(newPod("a", func(p *corev1.Pod) {
@@ -177,7 +177,7 @@ func TestStatic_078_ProbeGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		own := int64(7)
 		grace := func(p *corev1.Probe) { p.TerminationGracePeriodSeconds = &own }
-		b := probed(t, map[probeKind]*script{liveness: {answers: repeat(3, Failed, Passed)}}, withLiveness(grace))
+		b := probed(t, map[probeKind]*script{liveness: {answers: repeat(3, failed, passed)}}, withLiveness(grace))
 		b.sleep(20 * time.Second)
 		b.did("stop a/main 7s", "gone a/main", "start a/main 1")
 		b.set()
@@ -185,14 +185,14 @@ func TestStatic_078_ProbeGrace(t *testing.T) {
 	})
 }
 
-// Statement 79: a check that could not be made is tried three times, and then changes nothing.
+// Statement 79: a check that could not be made changes nothing; package health tries it three times.
 func TestStatic_079_ErrorsDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: append(repeat(2, Failed), repeat(3*5, Unknown, Failed, Passed)...)}
+		s := &script{answers: append(repeat(2, failed), repeat(5, unknown, failed, passed)...)}
 		b := probed(t, map[probeKind]*script{liveness: s}, withLiveness())
 		b.sleep(69 * time.Second)
 		b.did()
-		if want := 2 + 3*5; len(s.asked) != want {
+		if want := 2 + 5; len(s.asked) != want {
 			t.Errorf("asked %d times, want %d", len(s.asked), want)
 		}
 		b.sleep(time.Second)
@@ -203,7 +203,7 @@ func TestStatic_079_ErrorsDoNotCount(t *testing.T) {
 // Readiness goes and comes back, and nothing is killed for it.
 func TestReadinessComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: append(append(repeat(1, Passed), repeat(4, Failed)...), Passed)}
+		s := &script{answers: append(append(repeat(1, passed), repeat(4, failed)...), passed)}
 		b := probed(t, map[probeKind]*script{readiness: s}, withReadiness())
 		b.state("a", "Running", true)
 		b.sleep(30 * time.Second)
@@ -225,8 +225,8 @@ func TestReadinessComesAndGoes(t *testing.T) {
 func TestEagerProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		late := func(p *corev1.Probe) { p.InitialDelaySeconds = 10 }
-		start := &script{answers: repeat(23, Failed, Passed)}
-		ready := &script{answers: repeat(4, Failed, Passed)}
+		start := &script{answers: repeat(23, failed, passed)}
+		ready := &script{answers: repeat(4, failed, passed)}
 		b := probed(t, map[probeKind]*script{startup: start, readiness: ready}, eager("100ms"), withReadiness(late),
 			func(p *corev1.Pod) { p.Spec.Containers[0].StartupProbe = probe(late) })
 		b.sleep(2299 * time.Millisecond)
@@ -251,7 +251,7 @@ func TestEagerProbes(t *testing.T) {
 // Eager probes do not lengthen a container's life: the regular failures kill it when they would have.
 func TestEagerProbesStillFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := probed(t, map[probeKind]*script{startup: {answers: repeat(1, Failed)}}, eager("100ms"),
+		b := probed(t, map[probeKind]*script{startup: {answers: repeat(1, failed)}}, eager("100ms"),
 			func(p *corev1.Pod) {
 				p.Spec.Containers[0].StartupProbe = probe(func(p *corev1.Probe) { p.InitialDelaySeconds = 10 })
 			})
@@ -269,14 +269,14 @@ func TestSlowChecks(t *testing.T) {
 		var asked []string
 		running := 0
 		begun := time.Now()
-		b.probes["a/main Readiness"] = func() (Outcome, string) {
+		b.probes["a/main Readiness"] = func() (outcome, string) {
 			if running++; running > 1 {
 				t.Error("two at a time")
 			}
 			asked = append(asked, fmt.Sprint(time.Since(begun)))
 			time.Sleep(25 * time.Second)
 			running--
-			return Passed, ""
+			return passed, ""
 		}
 		b.set(newPod("a", withReadiness()))
 		b.sleep(100 * time.Second)

@@ -41,23 +41,23 @@ type Options struct {
 	Version     string
 	Log         io.Writer     // structured text lines; nil for none
 	BackOff     BackOffLimits // zero values are the kubelet's
-	Check       Check         // makes probes; nil for package health
+	NewCheck    NewCheck      // makes the checks of probes; nil for package health
 	// Ready is called once, when the control socket answers; nil for nobody.
 	Ready func()
 }
 
 // shared is what pods have in common.
 type shared struct {
-	ctx     context.Context // its end leaves containers running
-	rt      runtime.Runtime
-	log     *slog.Logger
-	history *history
-	records *records
-	reports *mailbox[report]
-	work    *sync.WaitGroup
-	limits  BackOffLimits
-	check   Check
-	tail    func(path string, lines int) string
+	ctx      context.Context // its end leaves containers running
+	rt       runtime.Runtime
+	log      *slog.Logger
+	history  *history
+	records  *records
+	reports  *mailbox[report]
+	work     *sync.WaitGroup
+	limits   BackOffLimits
+	newCheck NewCheck
+	tail     func(path string, lines int) string
 }
 
 // supervisor is the state of one Run. The goroutine of run owns all of it but view and stopping.
@@ -136,14 +136,14 @@ func newSupervisor(opts Options) (*supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	check := opts.Check
-	if check == nil {
-		check = defaultCheck
+	checks := opts.NewCheck
+	if checks == nil {
+		checks = newCheck
 	}
 	s := &supervisor{
 		shared: &shared{
 			rt: opts.Runtime, log: log, history: newHistory(log), records: recs, reports: newMailbox[report](),
-			work: &sync.WaitGroup{}, limits: opts.BackOff.withDefaults(), check: check, tail: lastLogLines,
+			work: &sync.WaitGroup{}, limits: opts.BackOff.withDefaults(), newCheck: checks, tail: lastLogLines,
 		},
 		opts: opts, begun: time.Now(), updates: make(chan sourceUpdate), stops: make(chan struct{}), stopped: make(chan struct{}),
 		latest: make([]*source.Update, len(opts.Sources)), members: map[string]*member{}, affects: map[string][]string{},
