@@ -109,7 +109,7 @@ func TestDecodeProblems(t *testing.T) {
 		"Hidden: a":                              "1 Hidden: there is no such field",
 		"text: 5":                                "1 text: it is a number, not a text",
 		"text: 0x10":                             "1 text: it is a number, not a text",
-		"text: on":                               "1 text: it is true or false, not a text",
+		"text: on":                               "1 text: it is the boolean on, not a text",
 		"text:\n  a: b":                          "1 text: it is a mapping, not a text",
 		"bool: 'true'":                           "1 bool: it is a text, not true or false",
 		"number: '1'":                            "1 number: it is a text, not a whole number that fits",
@@ -155,7 +155,8 @@ func TestDecodeProblems(t *testing.T) {
 func TestLines(t *testing.T) {
 	t.Parallel()
 	_, lines, _ := decode(t, "# a comment\n---\n# another\n---\nkind: a\nlist:\n  - name: b\n    value: c\n  - {}\nnested:\n  name: d\n")
-	want := map[string]int{"kind": 5, "list": 6, "list[0]": 7, "list[0].name": 7, "list[0].value": 8, "list[1]": 9, "nested": 10, "nested.name": 11}
+	want := map[string]int{"kind": 5, "list": 6, "list[0]": 7, "list[0].name": 7, "list[0].value": 8, "list[1]": 9, "nested": 10,
+		"nested.name": 11}
 	if !reflect.DeepEqual(lines, want) {
 		t.Errorf("%v", lines)
 	}
@@ -196,7 +197,7 @@ func TestNearest(t *testing.T) {
 	t.Parallel()
 	candidates := []string{"serviceSubnet", "podSubnet", "dnsDomain", "name"}
 	for in, want := range map[string]string{"serviceSubnets": "serviceSubnet", "PODSUBNET": "podSubnet", "dnsdomian": "dnsDomain",
-		"serviceCIDR": "", "nmae": "name", "": "", "x": "", strings.Repeat("n", 1000): "", "service": "serviceSubnet"} {
+		"serviceCIDR": "", "nane": "name", "": "", "x": "", strings.Repeat("n", 1000): "", "service": "serviceSubnet"} {
 		if got := Nearest(in, candidates); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}

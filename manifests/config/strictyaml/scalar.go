@@ -45,7 +45,7 @@ func describe(n *yaml.Node) string {
 		return "a list"
 	}
 	if _, ok := boolean(n); ok {
-		return "true or false"
+		return "the boolean " + n.Value
 	}
 	switch tag := n.ShortTag(); tag {
 	case "!!int", "!!float":
