@@ -271,10 +271,11 @@ func (a *applier) do(ctx context.Context, ph Phase, tasks []task) (failed int, e
 			continue
 		}
 		last := i
-		for last < len(tasks) && tasks[last].work.Do == nil {
-			last++
+		var batch []*task
+		for ; last < len(tasks) && tasks[last].work.Do == nil; last++ {
+			batch = append(batch, &tasks[last])
 		}
-		if err := a.writeAll(ph, tasks[i:last]); err != nil {
+		if err := a.writeAll(ph, batch); err != nil {
 			return i, err
 		}
 		i = last
@@ -296,17 +297,28 @@ func (a *applier) doOne(ctx context.Context, ph Phase, t *task) error {
 	if out.State == Left {
 		t.work.Unmakes = nil
 	}
-	if err == nil && (hasTree(t.work.Makes) || hasTree(t.work.Unmakes)) {
-		// At once: nothing is put into a tree before it is known to be made, and one that
-		// somebody else makes after its removal must not be taken for it.
-		err = a.node.Journal.Commit(a.records(ph, []task{*t}, StepDone)...)
-		t.work.Makes, t.work.Unmakes = nil, nil
+	if err == nil {
+		err = a.settleTrees(ph, []*task{t})
 	}
 	a.report(Event{Phase: ph.Name, Step: name, Moment: StepEnded, State: t.work.State, Detail: out.Detail, Took: time.Since(start), Err: err})
 	if err == nil {
 		a.count(*t)
 	}
 	return err
+}
+
+// settleTrees records at once what was made or removed of trees: nothing is put
+// into one before it is known to be made, and one that somebody else makes
+// after its removal must not be taken for it.
+func (a *applier) settleTrees(ph Phase, tasks []*task) error {
+	var records []Record
+	for _, t := range tasks {
+		if hasTree(t.work.Makes) || hasTree(t.work.Unmakes) {
+			records = append(records, a.records(ph, []task{*t}, StepDone)...)
+			t.work.Makes, t.work.Unmakes = nil, nil
+		}
+	}
+	return a.node.Journal.Commit(records...)
 }
 
 func hasTree(made []Made) bool {
@@ -322,7 +334,7 @@ func (a *applier) telling(phase, step string) *Node {
 	return &n
 }
 
-func (a *applier) writeAll(ph Phase, tasks []task) error {
+func (a *applier) writeAll(ph Phase, tasks []*task) error {
 	start := time.Now()
 	var files []durable.File
 	for _, t := range tasks {
@@ -330,10 +342,13 @@ func (a *applier) writeAll(ph Phase, tasks []task) error {
 		files = append(files, t.files...)
 	}
 	err := writeFiles(files)
+	if err == nil {
+		err = a.settleTrees(ph, tasks)
+	}
 	for _, t := range tasks {
 		a.report(Event{Phase: ph.Name, Step: t.step.Describe(), Moment: StepEnded, State: t.work.State, Detail: t.work.Detail, Took: time.Since(start), Err: err})
 		if err == nil {
-			a.count(t)
+			a.count(*t)
 		}
 	}
 	return err

@@ -83,7 +83,8 @@ func (s MakeDir) keep(h Host, seen Seen) Work {
 	}
 	for _, prefix := range s.Entries {
 		made := Made{Kind: MadeEntries, Path: filepath.Join(s.Path, prefix+"*")}
-		if _, ours := h.Owned(made.Path); ours {
+		// If that was only meant, nothing of ours is there yet, and what is there now is not ours.
+		if o, ours := h.Owned(made.Path); ours && o.Done {
 			continue
 		}
 		for _, name := range seen.Names {

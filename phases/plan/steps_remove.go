@@ -45,6 +45,10 @@ func (s RemovePath) Compare(h Host) Work {
 		return Work{State: Unchanged, Detail: "removed already"}
 	}
 	w := Work{State: New, Unmakes: []Made{o.Made}}
+	if o.Kind == MadeEntries && !o.Done {
+		w.State, w.Detail = Unchanged, "nothing was put there"
+		return w
+	}
 	if o.Kind == MadeEntries {
 		w.Do = func(_ context.Context, n *Node) (Outcome, error) { return outcome(removeEntries(n.Root, o.Made)) }
 		return w
