@@ -49,8 +49,14 @@ type Seen struct {
 	SHA256 string      `json:"sha256,omitempty"`
 	Names  []string    `json:"names,omitempty"` // the entries of a directory, sorted
 	Error  string      `json:"error,omitempty"` // of Unreadable
-	Data   []byte      `json:"-"`               // of a file; may be a secret
+	Data   Content     `json:"-"`               // of a file
 }
+
+// Content is the bytes of a file that may be a secret: it never prints them.
+type Content []byte
+
+// Format prints the length, whatever the verb.
+func (c Content) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "(%d bytes)", len(c)) }
 
 // maxLook is how much of a file is read: far more than any file of ours.
 const maxLook = 4 << 20
