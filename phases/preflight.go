@@ -191,10 +191,10 @@ func etcdDataFree(s *State) []plan.Check {
 	switch {
 	case seen.Kind == plan.Absent || seen.Kind == plan.Directory && len(others) == 0 && seen.Error == "":
 		return ok(name, "")
-	case seen.Kind != plan.Directory:
-		return failed(name, fmt.Sprintf("%s is not a directory", dir), "give another one (etcd.local.dataDir)")
 	case seen.Error != "":
 		return failed(name, fmt.Sprintf("unable to check if %s is empty: %s", dir, seen.Error), "run it as a user who can read it")
+	case seen.Kind != plan.Directory:
+		return failed(name, fmt.Sprintf("%s is not a directory", dir), "give another one (etcd.local.dataDir)")
 	case slices.Contains(others, "member"):
 		return failed(name, dir+" is not empty: it holds the data of an etcd member of another cluster",
 			"move it away if nobody needs it, or give another directory")
