@@ -45,8 +45,8 @@ func check(t testing.TB, handler corev1.ProbeHandler, target Target) error {
 func TestHTTPHeaders(t *testing.T) {
 	t.Setenv("http_proxy", "http://127.0.0.1:1") // TestHTTPProbeProxy
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-	var got *http.Request
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Clone(context.Background()) }))
+	requests := make(chan *http.Request, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { requests <- r.Clone(context.Background()) }))
 	defer server.Close()
 	for _, tc := range []struct {
 		name    string
@@ -71,6 +71,7 @@ func TestHTTPHeaders(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
+		got := <-requests
 		tc.want.Set("Connection", "close")
 		if fmt.Sprint(got.Header) != fmt.Sprint(tc.want) {
 			t.Errorf("%s: sent %v, want %v", tc.name, got.Header, tc.want)
@@ -167,9 +168,9 @@ func TestHTTPLongBody(t *testing.T) {
 // https: nobody verifies the certificate, and every probe has a connection of its own. A server that speaks HTTP/2 gets it.
 func TestHTTPS(t *testing.T) {
 	t.Parallel()
-	connections, proto := map[string]bool{}, ""
+	requests := make(chan [2]string, 3)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		connections[r.RemoteAddr], proto = true, r.Proto
+		requests <- [2]string{r.RemoteAddr, r.Proto}
 	}))
 	server.EnableHTTP2 = true
 	server.TLS = &tls.Config{ServerName: "somebody-else"}
@@ -179,13 +180,19 @@ func TestHTTPS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	connections := map[string]bool{}
 	for range 3 {
 		if err := c(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		r := <-requests
+		connections[r[0]] = true
+		if r[1] != "HTTP/2.0" {
+			t.Errorf("protocol %s", r[1])
+		}
 	}
-	if len(connections) != 3 || proto != "HTTP/2.0" {
-		t.Errorf("%d connections, %s", len(connections), proto)
+	if len(connections) != 3 {
+		t.Errorf("%d connections", len(connections))
 	}
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()

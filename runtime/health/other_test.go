@@ -115,14 +115,14 @@ func TestExec(t *testing.T) {
 // healthServer is a gRPC server with a certain health.
 type healthServer struct {
 	grpc_health_v1.UnimplementedHealthServer
-	agent string
+	agents chan string // of those that asked for ""
 }
 
 func (s *healthServer) Check(ctx context.Context, req *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	s.agent = strings.Join(md.Get("user-agent"), "")
 	switch req.Service {
 	case "":
+		s.agents <- strings.Join(md.Get("user-agent"), "")
 		return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, nil
 	case "ill":
 		return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_NOT_SERVING}, nil
@@ -137,7 +137,7 @@ func (s *healthServer) Check(ctx context.Context, req *grpc_health_v1.HealthChec
 func TestGRPC(t *testing.T) {
 	t.Parallel()
 	l, port := listen(t)
-	server, impl := grpc.NewServer(), &healthServer{}
+	server, impl := grpc.NewServer(), &healthServer{agents: make(chan string, 1)}
 	grpc_health_v1.RegisterHealthServer(server, impl)
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
@@ -176,8 +176,10 @@ func TestGRPC(t *testing.T) {
 			if tc.port == closedPort && (!errors.As(err, &f) || !strings.Contains(f.Detail, "connection refused")) {
 				t.Errorf("detail: %#v", f)
 			}
-			if tc.name == "serving" && !strings.HasPrefix(impl.agent, "kube-probe/1.36") {
-				t.Errorf("user agent %q", impl.agent)
+			if tc.name == "serving" {
+				if agent := <-impl.agents; !strings.HasPrefix(agent, "kube-probe/1.36") {
+					t.Errorf("user agent %q", agent)
+				}
 			}
 			ctx, cancel = context.WithCancel(t.Context())
 			cancel()

@@ -7,6 +7,7 @@ import (
 	goruntime "runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,13 +65,19 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 	// Go opens everything close-on-exec, but what the supervisor inherited itself may not be.
 	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
 	pidfd = -1
-	pid, _, err = syscall.StartProcess(s.path, s.argv, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Dir:   s.dir,
 		Env:   s.env,
 		Files: s.files,
 		// A session of its own: no terminal's hang-up and no Ctrl-C reaches it.
 		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.cred, PidFD: &pidfd},
-	})
+	}
+	pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
+	for wait := time.Millisecond; errors.Is(err, unix.ETXTBSY) && wait < 200*time.Millisecond; wait *= 2 {
+		// A program that was written a moment ago may still be open in a child between its fork and its exec (golang.org/issue/22315).
+		time.Sleep(wait)
+		pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
+	}
 	if err != nil {
 		return 0, -1, err
 	}
