@@ -96,7 +96,8 @@ func joinedText(errs []error) string {
 	return strings.Join(texts, "\n")
 }
 
-// hints collects the remedies of an error and of all those that it wraps, the outermost first.
+// hints collects the remedies of an error and of all those that it wraps, the
+// innermost first: first the cause is mended, then it is run again.
 func hints(err error) []string {
 	var all []string
 	add := func(e error) {
@@ -116,5 +117,6 @@ func hints(err error) []string {
 			queue = append(queue, wrapper.Unwrap()...)
 		}
 	}
+	slices.Reverse(all)
 	return all
 }

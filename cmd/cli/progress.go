@@ -92,8 +92,10 @@ func (t *task) say(news string) {
 	}
 	t.news = news
 	if !t.p.live {
-		t.told = true
-		t.p.line("• " + news)
+		if time.Since(t.began) >= frameTime { // else it found things done, which is no news
+			t.told = true
+			t.p.line("• " + news)
+		}
 		return
 	}
 	t.p.draw()

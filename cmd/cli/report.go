@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -66,7 +67,7 @@ func stepLine(e plan.Event) string {
 	if e.State == plan.Unchanged {
 		line += " (nothing to do)"
 	}
-	if e.Detail != "" {
+	if e.Detail != "" && !strings.Contains(line, e.Detail) {
 		line += ": " + e.Detail
 	}
 	return line

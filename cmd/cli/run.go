@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -103,12 +104,26 @@ func (r *run) validate(flagErr error) []error {
 	return errs
 }
 
-// dryRun prints the plan, and says with its exit code whether it could be applied.
+// dryRun prints the plan, and says with its exit code whether it could be
+// applied. That it takes another user is not held against it: the plan says so,
+// and any user may look.
 func (r *run) dryRun(format string) error {
-	if err := r.printPlan(format, plan.Diff(r.plan, r.facts.Host())); err != nil {
+	host := r.facts.Host()
+	if err := r.printPlan(format, plan.Diff(r.plan, host)); err != nil {
 		return err
 	}
-	return r.verdict
+	var failed *plan.PreflightError
+	if !errors.As(r.verdict, &failed) {
+		return r.verdict
+	}
+	others := slices.DeleteFunc(slices.Clone(failed.Failed), func(c plan.Check) bool { return c.Name == "IsPrivilegedUser" })
+	if len(others) > 0 {
+		return &plan.PreflightError{Failed: others}
+	}
+	if refused := plan.Refuse(r.plan, host); refused != nil {
+		return refused
+	}
+	return nil
 }
 
 func (r *run) printPlan(format string, changes []plan.Change) error {
@@ -179,17 +194,24 @@ func (r *run) explain(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return &interruptedError{verb: r.verb}
+		return withHint(&interruptedError{verb: r.verb}, r.again())
 	case errors.As(err, &refused):
 		return refused // it names the step itself
 	case errors.As(err, &sick):
-		return sick
+		if strings.Contains(sick.Hint(), "reset") {
+			return sick
+		}
+		return withHint(sick, r.again())
 	}
-	err = fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err))
+	return withHint(fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err)), r.again())
+}
+
+// again is the hint for a run that did not come to its end.
+func (r *run) again() string {
 	if r.verb == plan.VerbReset {
-		return withHint(err, "run it again when the cause is gone: it continues")
+		return "run it again: it continues"
 	}
-	return withHint(err, "run it again when the cause is gone: it continues; 'kubecrank reset' undoes what was done")
+	return fmt.Sprintf("run it again: it continues; 'kubecrank reset%s' undoes what was done", r.app.rootFlag())
 }
 
 // shorter leaves out the description of a step whose error says itself what could not be done.
@@ -220,11 +242,3 @@ func (r *run) lock() (*plan.Lock, error) {
 type interruptedError struct{ verb string }
 
 func (e *interruptedError) Error() string { return "cannot finish " + e.verb + ": it was interrupted" }
-
-// Hint says what to do next.
-func (e *interruptedError) Hint() string {
-	if e.verb == plan.VerbReset {
-		return "run it again: it continues"
-	}
-	return "run it again: it continues; 'kubecrank reset' undoes what was done"
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/signal"
 	"reflect"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -72,9 +74,13 @@ func readiness(st runtime.Status) error {
 	return nil
 }
 
-// explainNotRunning adds what to do when no supervisor answers.
+// explainNotRunning adds what to do when no supervisor answers, or not to this user.
 func (a *app) explainNotRunning(err error) error {
-	if !errors.Is(err, runtime.ErrNotRunning) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		socket := config.PathsBelow(a.global.root).Socket
+		return withHint(fmt.Errorf("cannot ask the supervisor: %s is not for this user", socket), "run it as the user who ran kubecrank init, or with sudo")
+	case !errors.Is(err, runtime.ErrNotRunning):
 		return err
 	}
 	return withHint(err, "kubecrank init"+a.rootFlag()+" starts the control plane; kubecrank supervise"+a.rootFlag()+" only the supervisor")

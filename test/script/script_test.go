@@ -40,6 +40,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
+			root := filepath.Join(env.WorkDir, "root")
+			env.Defer(func() { cleanUp(t, root) })
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -112,4 +114,14 @@ func occupy(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[0])
 	ts.Check(err)
 	ts.Defer(func() { _ = l.Close() })
+}
+
+// cleanUp ends what a script that failed has left running.
+func cleanUp(t *testing.T, root string) {
+	if _, err := os.Stat(filepath.Join(root, "var/lib/kubecrank/journal.jsonl")); err != nil {
+		return
+	}
+	if out, err := exec.Command("kubecrank", "reset", "--root", root, "--force").CombinedOutput(); err != nil {
+		t.Errorf("cannot clean up %s: %v\n%s", root, err, out)
+	}
 }
