@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,9 +63,9 @@ func TestStatic_056_InitFails(t *testing.T) {
 func TestStatic_058_Sidecars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, nil)
-		up := false
+		var up atomic.Bool
 		b.probes["a/one Startup"] = func() (outcome, string) {
-			if !up {
+			if !up.Load() {
 				return failed, "not yet"
 			}
 			return passed, ""
@@ -76,7 +77,7 @@ func TestStatic_058_Sidecars(t *testing.T) {
 			sidecar("two"))))
 		b.sleep(time.Minute)
 		b.did("start a/one 0")
-		up = true
+		up.Store(true)
 		b.sleep(10 * time.Second)
 		b.did("start a/two 0", "start a/main 0")
 		b.rt.end(t, "a/one", 0)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,10 +37,10 @@ func TestAddRemove(t *testing.T) {
 // comes later might run already.
 func TestNothingBeforeAllIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		answer := false
+		var answer atomic.Bool
 		rt := &fakeRuntime{}
 		rt.list = func() ([]runtime.Found, error) {
-			if !answer {
+			if !answer.Load() {
 				return nil, errTest
 			}
 			return nil, nil
@@ -54,7 +55,7 @@ func TestNothingBeforeAllIsKnown(t *testing.T) {
 		if b.s.statusNow().Ready {
 			t.Error("ready while nothing is known")
 		}
-		answer = true
+		answer.Store(true)
 		b.sleep(10 * time.Second)
 		b.did("start a/main 0")
 	})
@@ -195,9 +196,10 @@ func TestStatic_048_066_AnyChangeRestarts(t *testing.T) {
 // Statement 49: a runtime that is away during a termination is asked again, and the pod ends soon after it is back.
 func TestStatic_049_RuntimeAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) {
-			if away {
+			if away.Load() {
 				return 0, errTest
 			}
 			return 0, nil
@@ -207,7 +209,7 @@ func TestStatic_049_RuntimeAway(t *testing.T) {
 		b.set()
 		b.sleep(5 * time.Minute)
 		b.state("a", "Stopping", false)
-		away = false
+		away.Store(false)
 		b.sleep(10 * time.Second)
 		if n := len(b.s.statusNow().Pods); n != 0 {
 			t.Errorf("%d pods are left ten seconds after the runtime came back", n)
@@ -218,9 +220,10 @@ func TestStatic_049_RuntimeAway(t *testing.T) {
 // Statement 50: what cannot be cleaned up delays the successor, which then starts.
 func TestStatic_050_StuckCleanup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stuck := true
+		var stuck atomic.Bool
+		stuck.Store(true)
 		rt := &fakeRuntime{close: func(*runtime.Pod) error {
-			if stuck {
+			if stuck.Load() {
 				return errTest
 			}
 			return nil
@@ -230,7 +233,7 @@ func TestStatic_050_StuckCleanup(t *testing.T) {
 		b.set(newPod("a", image("v2")))
 		b.sleep(time.Hour)
 		b.did("start a/main 0", "stop a/main 30s", "gone a/main")
-		stuck = false
+		stuck.Store(false)
 		b.sleep(10 * time.Second)
 		b.did("start a/main 0")
 	})
@@ -487,9 +490,10 @@ func TestStatic_062_RestartAll(t *testing.T) {
 func TestStatic_068_RefusalsAreRetried(t *testing.T) {
 	t.Run("start", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			broken := true
+			var broken atomic.Bool
+			broken.Store(true)
 			rt := &fakeRuntime{start: func(*runtime.Pod, runtime.ContainerSpec) error {
-				if broken {
+				if broken.Load() {
 					return errTest
 				}
 				return nil
@@ -502,7 +506,7 @@ func TestStatic_068_RefusalsAreRetried(t *testing.T) {
 			}
 			b.sleep(10 * time.Second)
 			b.did("fail a/main")
-			broken = false
+			broken.Store(false)
 			b.sleep(20 * time.Second)
 			b.did("start a/main 0")
 			b.state("a", "Running", true)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,12 +15,15 @@ import (
 // prober that writes down when it was asked, relative to begun, and answers from a script; the last
 // answer stays.
 type script struct {
+	mu      sync.Mutex
 	begun   time.Time
 	answers []outcome
 	asked   []time.Duration
 }
 
 func (s *script) ask() (outcome, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = append(s.asked, time.Since(s.begun))
 	o := s.answers[0]
 	if len(s.answers) > 1 {
@@ -28,14 +32,22 @@ func (s *script) ask() (outcome, string) {
 	return o, "script says " + string(o)
 }
 
+// at compares when it was asked first.
 func (s *script) at(t *testing.T, want ...time.Duration) {
 	t.Helper()
-	if len(s.asked) > len(want) {
-		s.asked = s.asked[:len(want)]
+	asked := s.all()
+	if len(asked) > len(want) {
+		asked = asked[:len(want)]
 	}
-	if !slices.Equal(s.asked, want) {
-		t.Errorf("asked at %v, want %v", s.asked, want)
+	if !slices.Equal(asked, want) {
+		t.Errorf("asked at %v, want %v", asked, want)
 	}
+}
+
+func (s *script) all() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
 }
 
 // probed starts pod a with these probes and scripts by kind.
@@ -134,15 +146,15 @@ func TestStatic_072_StartupGates(t *testing.T) {
 		start, live, ready := &script{answers: repeat(2, failed, passed)}, &script{answers: repeat(1, passed)}, &script{answers: repeat(1, passed)}
 		b := probed(t, map[probeKind]*script{startup: start, liveness: live, readiness: ready}, withStartup, withLiveness(), withReadiness())
 		b.sleep(19 * time.Second)
-		if c := b.pod("a").Containers[0]; c.Started || c.Ready || len(live.asked)+len(ready.asked) > 0 {
-			t.Errorf("started %t, ready %t, asked %v %v", c.Started, c.Ready, live.asked, ready.asked)
+		if c := b.pod("a").Containers[0]; c.Started || c.Ready || len(live.all())+len(ready.all()) > 0 {
+			t.Errorf("started %t, ready %t, asked %v %v", c.Started, c.Ready, live.all(), ready.all())
 		}
 		b.sleep(time.Second)
 		b.state("a", "Running", true)
 		b.sleep(time.Minute)
 		start.at(t, 0, 10*time.Second, 20*time.Second)
-		if len(start.asked) != 3 {
-			t.Errorf("the startup probe went on: %v", start.asked)
+		if len(start.all()) != 3 {
+			t.Errorf("the startup probe went on: %v", start.all())
 		}
 		ready.at(t, 20*time.Second, 30*time.Second)
 		live.at(t, 20*time.Second, 30*time.Second)
@@ -192,8 +204,8 @@ func TestStatic_079_ErrorsDoNotCount(t *testing.T) {
 		b := probed(t, map[probeKind]*script{liveness: s}, withLiveness())
 		b.sleep(69 * time.Second)
 		b.did()
-		if want := 2 + 5; len(s.asked) != want {
-			t.Errorf("asked %d times, want %d", len(s.asked), want)
+		if want := 2 + 5; len(s.all()) != want {
+			t.Errorf("asked %d times, want %d", len(s.all()), want)
 		}
 		b.sleep(time.Second)
 		b.did("stop a/main 30s", "gone a/main", "start a/main 1")
