@@ -47,7 +47,7 @@ func TestInitRefusesAnotherConfiguration(t *testing.T) {
 	if !errors.As(err, &refused) || !refused.OtherConfig() {
 		t.Fatalf("error is %v", err)
 	}
-	for _, want := range []string{"different configuration", "etcd.yaml", "-    - --advertise-client-urls=https://127.0.0.1:2379", "+    - --advertise-client-urls=https://127.0.0.1:2479", "api.example.com"} {
+	for _, want := range []string{"different configuration", "etcd.yaml", "-    - --advertise-client-urls=https://127.0.0.1:2379", "+    - --advertise-client-urls=https://127.0.0.1:2479", "more lines (--dry-run shows them)", "api.example.com"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}

@@ -13,9 +13,10 @@ func summary(s *State) ([]plan.Step, error) {
 		root = " --root " + s.Config.Root
 	}
 	return []plan.Step{
-		plan.Note{Text: "The control plane is ready. To use it:"},
-		plan.Note{Text: "    kubecrank kubectl" + root + " get --raw=/readyz?verbose"},
+		plan.Note{Text: "To use it:"},
+		plan.Note{Text: "    kubecrank kubectl" + root + " get --raw='/readyz?verbose'"},
+		plan.Note{Text: "    kubecrank status" + root},
 		plan.Note{Text: "    export KUBECONFIG=" + filepath.Join(s.Paths.Kubernetes, pki.AdminConf)},
-		plan.Note{Text: "To see how it is: kubecrank status" + root + "    To undo all of it: kubecrank reset" + root},
+		plan.Note{Text: "    kubecrank reset" + root + "    # undoes all of it"},
 	}, nil
 }

@@ -56,11 +56,29 @@ func (e *RefusedError) Error() string {
 	}
 	for _, c := range e.Conflicts {
 		fmt.Fprintf(&b, "\n  %s: %s", c.Path, c.Why)
-		for line := range strings.Lines(c.Diff) {
+		writeChanges(&b, c.Diff)
+	}
+	return b.String()
+}
+
+// mostLines is how many changed lines of one file an error shows; --dry-run shows all.
+const mostLines = 12
+
+// writeChanges writes the lines of a unified diff that differ.
+func writeChanges(b *strings.Builder, diff string) {
+	n := 0
+	for line := range strings.Lines(diff) {
+		header := strings.HasPrefix(line, "---") || strings.HasPrefix(line, "+++")
+		if header || line[0] != '-' && line[0] != '+' {
+			continue
+		}
+		if n++; n <= mostLines {
 			b.WriteString("\n    " + strings.TrimRight(line, "\n"))
 		}
 	}
-	return b.String()
+	if n > mostLines {
+		fmt.Fprintf(b, "\n    ... and %d more lines (--dry-run shows them)", n-mostLines)
+	}
 }
 
 // Hint says what to do next.
