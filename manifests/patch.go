@@ -1,0 +1,206 @@
+package manifests
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubecrank/kubecrank/manifests/config/strictyaml"
+)
+
+// Patch is a file of the patches directory (config.Config.Patches), with kubeadm's names:
+//
+//	target[suffix][+patchtype].extension    kube-apiserver0+merge.yaml, etcd.json
+//
+// target is a static pod, kubeletconfiguration or corednsdeployment; patchtype
+// is strategic (the default), merge (RFC 7386) or json (RFC 6902); extension is
+// yaml or json. A file may hold several documents. See kubeadm's util/patches.
+type Patch struct {
+	Name string // without its directory
+	Data []byte
+}
+
+// PatchError is a patch that cannot be used.
+type PatchError struct {
+	Patch   string // name of the file, with ":LINE" of the document if it has several
+	Problem string
+	Remedy  string
+}
+
+func (e *PatchError) Error() string { return "cannot apply the patch " + e.Patch + ": " + e.Problem }
+
+// Hint is the remedy.
+func (e *PatchError) Hint() string { return e.Remedy }
+
+// ApplyPatches returns the manifests with the patches applied in the order
+// given (kubeadm's is that of the names), notes for the user about files that
+// are of no effect, and all errors at once, each a *PatchError. A manifest
+// without a patch keeps its bytes. What comes out is decoded strictly: a patch
+// that adds a field which a Pod does not have is an error.
+func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string, errs []error) {
+	patched = slices.Clone(files)
+	for _, p := range patches {
+		target, note, err := p.target()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		case note != "":
+			notes = append(notes, note)
+			continue
+		}
+		i := slices.IndexFunc(patched, func(f File) bool { return f.Name == target+".yaml" })
+		if i < 0 {
+			if slices.Contains(podNames(), target) {
+				notes = append(notes, fmt.Sprintf("The patch %s has no effect: there is no static pod %s.", p.Name, target))
+			}
+			continue
+		}
+		f, problems := p.apply(patched[i])
+		errs = append(errs, problems...)
+		patched[i] = f
+	}
+	if len(errs) > 0 {
+		return files, notes, errs
+	}
+	return patched, notes, nil
+}
+
+func podNames() []string { return []string{Etcd, APIServer, ControllerManager, Scheduler} }
+
+// targets are those of kubeadm.
+func targets() []string { return append(podNames(), "kubeletconfiguration", "corednsdeployment") }
+
+const (
+	strategicType = "strategic"
+	mergeType     = "merge"
+	jsonType      = "json"
+)
+
+// target is what the file's name says; a note says why the file is ignored.
+func (p Patch) target() (target, note string, err error) {
+	stem, extension, _ := strings.Cut(p.Name, ".")
+	if ext := path.Ext(p.Name); stem == "" || ext != ".yaml" && ext != ".json" || extension == "" {
+		return "", fmt.Sprintf("The file %s is no patch: its name does not end in .yaml or .json.", p.Name), nil
+	}
+	for _, name := range targets() {
+		if strings.HasPrefix(stem, name) {
+			target = name
+		}
+	}
+	if target == "" {
+		return "", fmt.Sprintf("The file %s is no patch: its name does not begin with one of %s.", p.Name, strings.Join(targets(), ", ")), nil
+	}
+	if len(p.Data) == 0 {
+		return "", fmt.Sprintf("The patch %s is empty.", p.Name), nil
+	}
+	if kind := p.kind(); kind != strategicType && kind != mergeType && kind != jsonType {
+		return "", "", &PatchError{Patch: p.Name, Problem: fmt.Sprintf("there is no patch type %q", kind),
+			Remedy: "Write strategic, merge or json behind the +, or leave both out for strategic."}
+	}
+	return target, "", nil
+}
+
+// kind is the patch type that the name gives.
+func (p Patch) kind() string {
+	stem, _, _ := strings.Cut(p.Name, ".")
+	if _, kind, ok := strings.Cut(stem, "+"); ok {
+		return kind
+	}
+	return strategicType
+}
+
+// apply returns the file as it was if there are errors.
+func (p Patch) apply(f File) (File, []error) {
+	documents, problems := strictyaml.Split(p.Data)
+	for _, d := range documents {
+		problems = append(problems, d.Check()...)
+	}
+	var errs []error
+	for _, problem := range problems {
+		errs = append(errs, &PatchError{Patch: fmt.Sprintf("%s:%d", p.Name, problem.Line), Problem: problem.Text, Remedy: problem.Remedy})
+	}
+	if len(errs) > 0 {
+		return f, errs
+	}
+	current, err := json.Marshal(f.Pod)
+	if err != nil {
+		return f, []error{fmt.Errorf("cannot patch %s: %w", f.Name, err)}
+	}
+	for _, d := range documents {
+		where := p.Name
+		if len(documents) > 1 {
+			where = fmt.Sprintf("%s:%d", p.Name, d.Line)
+		}
+		patch, err := yaml.YAMLToJSON(d.Text)
+		if err != nil {
+			return f, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: "Correct the YAML."}}
+		}
+		if current, err = patchJSON(p.kind(), current, patch); err != nil {
+			return f, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: patchRemedy(p.kind())}}
+		}
+	}
+	return p.decode(f, current)
+}
+
+// decode makes a manifest of the patched object, in kubeadm's form.
+func (p Patch) decode(f File, object []byte) (File, []error) {
+	refuse := func(err error) (File, []error) {
+		return f, []error{&PatchError{Patch: p.Name, Problem: "what comes out is no Pod: " + cause(err),
+			Remedy: "A field of a Pod has another name, place or type; `kubectl explain pod.spec` lists them."}}
+	}
+	decoded, err := decode(object)
+	if err != nil {
+		return refuse(err)
+	}
+	data, err := yaml.Marshal(decoded)
+	if err != nil {
+		return refuse(err)
+	}
+	return File{Name: f.Name, Data: data, Pod: decoded}, nil
+}
+
+var decoderPrefix = regexp.MustCompile(`^(error unmarshaling JSON: |while decoding JSON: |json: |yaml: )+`)
+
+// cause takes the decoders' own words off an error.
+func cause(err error) string { return decoderPrefix.ReplaceAllString(err.Error(), "") }
+
+func patchJSON(kind string, object, patch []byte) ([]byte, error) {
+	switch kind {
+	case jsonType:
+		return applyJSONPatch(object, patch)
+	case mergeType:
+		return applyMergePatch(object, patch)
+	}
+	if len(patch) == 0 || patch[0] != '{' {
+		return nil, fmt.Errorf("a strategic merge patch is a mapping, and this is none")
+	}
+	return applyStrategicPatch(object, patch)
+}
+
+// applyStrategicPatch guards against the library, which takes the types of a patch's lists for granted.
+func applyStrategicPatch(object, patch []byte) (out []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, err = nil, fmt.Errorf("its lists do not have the form of a Pod's: %v", r)
+		}
+	}()
+	return strategicpatch.StrategicMergePatch(object, patch, corev1.Pod{})
+}
+
+func patchRemedy(kind string) string {
+	switch kind {
+	case jsonType:
+		return "Write a list of operations with op, path and value (RFC 6902); paths are those of the manifest without this patch."
+	case mergeType:
+		return "Write the part of the Pod that changes; null takes a field out, and a list replaces the whole list (RFC 7386)."
+	}
+	return "Write the part of the Pod that changes; items of lists are found by their name, such as the container's."
+}
