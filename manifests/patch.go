@@ -156,7 +156,7 @@ func (p Patch) decode(f File, object []byte) (File, []error) {
 		return f, []error{&PatchError{Patch: p.Name, Problem: "what comes out is no Pod: " + cause(err),
 			Remedy: "A field of a Pod has another name, place or type; `kubectl explain pod.spec` lists them."}}
 	}
-	decoded, err := decode(object)
+	decoded, err := decodeObject(object)
 	if err != nil {
 		return refuse(err)
 	}

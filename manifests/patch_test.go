@@ -122,6 +122,8 @@ func TestPatchProblems(t *testing.T) {
 		{"etcd.yaml", "spec: {hostNetwrok: true}", "", "hostNetwrok"},
 		{"etcd+merge.yaml", "kind: Node", "", "not v1 Pod"},
 		{"etcd+merge.yaml", "spec: {priority: high}", "", "no Pod"},
+		{"etcd+merge.yaml", "metadata: {labels: {a: yes}}", "", "cannot unmarshal bool"},
+		{"etcd+merge.yaml", "spec: {hostnetwork: true}", "", "hostnetwork"},
 		{"etcd.yaml", "a: [", "", "no YAML"},
 		{"etcd.yaml", "a: 1\na: 2", "", "stands twice"},
 		{"etcd.yaml", "a: \xff", "", "not UTF-8"},

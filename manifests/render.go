@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -62,9 +63,19 @@ func (p pod) render(set *template.Template) (File, error) {
 	return File{Name: p.Name + ".yaml", Data: out.Bytes(), Pod: decoded}, nil
 }
 
+// decode is strict in two steps: sigs.k8s.io/yaml alone would take true for a text.
 func decode(data []byte) (*corev1.Pod, error) {
+	object, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, err
+	}
+	return decodeObject(object)
+}
+
+func decodeObject(object []byte) (*corev1.Pod, error) {
 	decoded := &corev1.Pod{}
-	if err := yaml.UnmarshalStrict(data, decoded); err != nil {
+	strict, err := json.UnmarshalStrict(object, decoded)
+	if err = errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
 	if decoded.APIVersion != "v1" || decoded.Kind != "Pod" {
