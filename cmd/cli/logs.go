@@ -2,13 +2,23 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/logs"
 )
 
 func newLogs(a *app) *cobra.Command {
@@ -59,10 +69,77 @@ func (a *app) runLogs(ctx context.Context, req runtime.LogRequest) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := a.client().Logs(ctx, req, a.stdio.Out)
+	if errors.Is(err, runtime.ErrNotRunning) {
+		err = a.readLogs(ctx, req, err)
+	}
 	if ctx.Err() != nil {
 		return nil // Ctrl-C is how following ends
 	}
 	return a.explainNotRunning(err)
+}
+
+// readLogs reads the log from the files, when no supervisor runs that knows
+// which they are: what a component wrote last is wanted just then. notRunning is
+// the error when there are no such files.
+func (a *app) readLogs(ctx context.Context, req runtime.LogRequest, notRunning error) error {
+	dir, err := findLogDir(config.PathsBelow(a.global.root).PodLogs, req.Pod, req.Container)
+	if errors.Is(err, fs.ErrNotExist) {
+		return notRunning
+	}
+	if err != nil {
+		return fmt.Errorf("cannot get the log of %s: %w", req.Pod, err)
+	}
+	if !a.global.quiet {
+		fmt.Fprintf(a.stdio.Err, "No supervisor is running; this is from %s.\n", dir)
+	}
+	return logs.Copy(ctx, a.stdio.Out, dir, logs.Options{Previous: req.Previous, Follow: req.Follow, Tail: req.Tail, Since: req.Since})
+}
+
+// findLogDir finds a container's directory in the kubelet's layout,
+// <namespace>_<pod>_<uid>/<container>. Of several UIDs of one pod it is the one
+// that was written last. pod is the name with or without the node's suffix, or
+// "name_namespace" as the supervisor takes it.
+func findLogDir(podLogs, pod, container string) (string, error) {
+	name, namespace, _ := strings.Cut(pod, "_")
+	entries, err := os.ReadDir(podLogs)
+	if err != nil {
+		return "", err
+	}
+	newest := map[string]string{} // by full name
+	times := map[string]time.Time{}
+	for _, e := range entries {
+		parts := strings.Split(e.Name(), "_")
+		if len(parts) != 3 || namespace != "" && parts[0] != namespace || parts[1] != name && !strings.HasPrefix(parts[1], name+"-") {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			continue // it has just gone
+		}
+		full := parts[1] + "_" + parts[0]
+		if newest[full] == "" || info.ModTime().After(times[full]) {
+			newest[full], times[full] = e.Name(), info.ModTime()
+		}
+	}
+	fulls := slices.Sorted(maps.Keys(newest))
+	switch {
+	case len(fulls) == 0:
+		return "", fs.ErrNotExist
+	case len(fulls) > 1:
+		return "", fmt.Errorf("there are logs of several such pods: %s", strings.Join(fulls, ", "))
+	}
+	dir := filepath.Join(podLogs, newest[fulls[0]])
+	if container == "" {
+		containers, err := os.ReadDir(dir)
+		if err != nil || len(containers) == 0 {
+			return "", errors.Join(err, fs.ErrNotExist)
+		}
+		container = containers[0].Name()
+		if len(containers) > 1 {
+			return "", errors.New("the pod has several containers: name one with --container")
+		}
+	}
+	return filepath.Join(dir, filepath.Base(container)), nil
 }
 
 // completePods offers the names of the static pods, if a supervisor answers quickly.

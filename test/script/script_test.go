@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -45,10 +46,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits":   exits,
-			"normal":  normal,
-			"listing": listing,
-			"occupy":  occupy,
+			"exits":      exits,
+			"eventually": eventually,
+			"listing":    listing,
+			"occupy":     occupy,
 		},
 	})
 }
@@ -60,27 +61,39 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("cannot run %s: %v", args[1], err)
-		}
-		got = exit.ExitCode()
-	}
+	got := run(ts, args[1:])
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 
-// normal writes stdout or stderr of the last program to a file, with the
-// script's directory as /WORK, so that it can be compared with a golden.
-func normal(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: normal stdout|stderr FILE")
+// eventually runs a program until it ends with a certain code: eventually 0 kubecrank status.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually CODE PROGRAM [ARGS]")
 	}
-	text := strings.ReplaceAll(ts.ReadFile(args[0]), ts.Getenv("WORK"), "/WORK")
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var got int
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if got = run(ts, args[1:]); got == want {
+			return
+		}
+	}
+	ts.Fatalf("still exit code %d, want %d", got, want)
+}
+
+// run returns the exit code of a program.
+func run(ts *testscript.TestScript, args []string) int {
+	err := ts.Exec(args[0], args[1:]...)
+	if err == nil {
+		return 0
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		ts.Fatalf("cannot run %s: %v", args[0], err)
+	}
+	return exit.ExitCode()
 }
 
 // listing fails unless a directory holds exactly these paths, or with no
