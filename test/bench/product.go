@@ -120,12 +120,14 @@ func (p *product) up(ctx context.Context) (r productRun, err error) {
 	return r, nil
 }
 
+// status is what the supervisor says. While a pod is not ready the exit code is
+// not 0, and the answer is an answer all the same.
 func (p *product) status(ctx context.Context) (s runtime.Status, err error) {
-	out, err := p.kubecrank(ctx, "status", "-o", "json")
-	if err != nil {
-		return s, err
+	out, exit := p.command(ctx, "status", "-o", "json").Output()
+	if err := json.Unmarshal(out, &s); err != nil {
+		return s, errors.Join(exit, fmt.Errorf("status -o json: %w", err))
 	}
-	return s, json.Unmarshal(out, &s)
+	return s, nil
 }
 
 // dryRun is the time of one init --dry-run.
