@@ -165,9 +165,9 @@ func TestInitThenReset(t *testing.T) {
 			if err != nil || result.Changed == 0 || len(result.Notes) == 0 {
 				t.Fatalf("%+v, %v", result, err)
 			}
-			initialised := snapshot(t, base)
+			set := snapshot(t, base)
 			m.convergedAlready(t)
-			sameTree(t, initialised, snapshot(t, base))
+			sameTree(t, set, snapshot(t, base))
 			result, err = m.reset(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -207,7 +207,7 @@ func TestInitCancelledAtEveryBoundary(t *testing.T) {
 	n, _ := boundaries(t)
 	for i := 1; i <= n; i++ {
 		for _, sc := range scenes() {
-			if !allFaults() && (i+len(sc.name))%5 != 0 {
+			if !allFaults() && (i+len(sc.name))%8 != 0 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%d", sc.name, i), func(t *testing.T) {
@@ -294,7 +294,7 @@ func dies(t *testing.T, verb, root string, at int, after time.Duration) bool {
 func TestInitKilled(t *testing.T) {
 	n, _ := boundaries(t)
 	for i := 1; i <= n; i++ {
-		if !allFaults() && i%9 != 1 {
+		if !allFaults() && i%12 != 1 {
 			continue
 		}
 		for _, sc := range scenes() {
@@ -331,7 +331,7 @@ func killedInit(t *testing.T, sc scene, at int, after time.Duration, undo bool) 
 func TestResetKilled(t *testing.T) {
 	_, n := boundaries(t)
 	for i := 1; i <= n; i++ {
-		if !allFaults() && i%12 != 1 && i < n-1 {
+		if !allFaults() && i%15 != 1 && i < n-1 {
 			continue
 		}
 		for _, sc := range scenes() {

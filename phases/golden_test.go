@@ -104,7 +104,8 @@ func TestInitPlan(t *testing.T) {
 func TestInitPlanExternalEtcd(t *testing.T) {
 	f := bareMachine()
 	cfg := bareConfig(f, func(c *config.Config) {
-		c.Etcd.External = &config.ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, CAFile: "/c/ca", CertFile: "/c/crt", KeyFile: "/c/key"}
+		c.Etcd.External = &config.ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, CAFile: "/c/ca", CertFile: "/c/crt",
+			KeyFile: "/c/key"}
 	})
 	p, err := Init(cfg, f, Payload{})
 	if err != nil {
@@ -139,8 +140,10 @@ func TestResetPlan(t *testing.T) {
 		"/var/lib/gone": {Kind: plan.MadeDir, Path: "/var/lib/gone", Existed: true},
 	}, Owned: map[string]plan.Owned{}}
 	for _, o := range []plan.Owned{
-		made(1, plan.MadeTree, "/var/lib/kubecrank"), made(2, plan.MadeTree, "/run/kubecrank"), made(3, plan.MadeTree, "/var/lib/kubecrank/components"),
-		made(4, plan.MadeDir, "/etc/kubernetes"), made(5, plan.MadeDir, "/etc/kubernetes/pki"), made(6, plan.MadeFile, "/etc/kubernetes/pki/ca.crt"),
+		made(1, plan.MadeTree, "/var/lib/kubecrank"), made(2, plan.MadeTree, "/run/kubecrank"), made(3, plan.MadeTree,
+			"/var/lib/kubecrank/components"),
+		made(4, plan.MadeDir, "/etc/kubernetes"), made(5, plan.MadeDir, "/etc/kubernetes/pki"), made(6, plan.MadeFile,
+			"/etc/kubernetes/pki/ca.crt"),
 		made(7, plan.MadeFile, "/etc/kubernetes/pki/ca.key"), made(8, plan.MadeTree, "/var/lib/etcd"),
 		made(9, plan.MadeEntries, "/var/log/pods/kube-system_etcd-node-1_*"), made(10, plan.MadeProc, "/run/kubecrank/supervisor.sock"),
 	} {

@@ -107,6 +107,7 @@ func (s *State) room(dir string, need, want uint64) []plan.Check {
 	case place.FreeBytes >= need:
 		return warning(name, text, "make room before the cluster grows")
 	default:
-		return failed(name, fmt.Sprintf("%s has %d MiB free, and needs %d MiB", place.Existing, place.FreeBytes/mib, need/mib), "make room, or put it on another disk")
+		return failed(name, fmt.Sprintf("%s has %d MiB free, and needs %d MiB", place.Existing, place.FreeBytes/mib, need/mib),
+			"make room, or put it on another disk")
 	}
 }

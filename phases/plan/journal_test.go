@@ -49,7 +49,8 @@ func TestJournalIsBornWithItsDirectory(t *testing.T) {
 	if _, err := os.Stat(root); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a commit of nothing made something: %v", err)
 	}
-	if err := j.Commit(Record{Time: testTime, Verb: "init", What: Intent, Made: &Made{Kind: MadeFile, Path: filepath.Join(root, "f"), SHA256: "aa"}}); err != nil {
+	if err := j.Commit(Record{Time: testTime, Verb: "init", What: Intent,
+		Made: &Made{Kind: MadeFile, Path: filepath.Join(root, "f"), SHA256: "aa"}}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(paths.Journal)

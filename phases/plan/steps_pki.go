@@ -64,7 +64,8 @@ func (s IssueCertificate) Describe() string {
 	if s.Spec.IsCA() {
 		return fmt.Sprintf("make certificate authority %s (%s)", s.path(s.Spec.CertFile()), s.Algorithm)
 	}
-	return fmt.Sprintf("issue certificate %s for %s, signed by %s (%s)", s.path(s.Spec.CertFile()), s.Spec.CommonName, s.Spec.Signer, s.Algorithm)
+	return fmt.Sprintf("issue certificate %s for %s, signed by %s (%s)", s.path(s.Spec.CertFile()), s.Spec.CommonName, s.Spec.Signer,
+		s.Algorithm)
 }
 
 // Where is the certificate's path.
@@ -103,7 +104,8 @@ func (s IssueCertificate) check(h Host, p pair) error {
 		return pki.Locate(pki.Check(s.Spec, p.one.Data, p.two.Data, nil, h.Now), s.PKI)
 	}
 	if s.anew(h, s.Spec.Signer) {
-		return fmt.Errorf("cannot use %s: it is signed by a certificate authority that is not there (%s)", p.first, s.path(s.Spec.Signer+".crt"))
+		return fmt.Errorf("cannot use %s: it is signed by a certificate authority that is not there (%s)", p.first,
+			s.path(s.Spec.Signer+".crt"))
 	}
 	ca := h.Look(s.path(s.Spec.Signer + ".crt"))
 	return pki.Locate(pki.Check(s.Spec, p.one.Data, p.two.Data, ca.Data, h.Now), s.PKI)

@@ -61,23 +61,49 @@ func TestWriteFileCompare(t *testing.T) {
 		detail  string
 		diff    bool
 	}{
-		"nothing there":                     {fakeHost{}, New, "", "", false},
-		"the same, ours":                    {fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}, owned: ours("new\n")}, Unchanged, "", "", false},
-		"the same, not ours":                {fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}}, Unchanged, "", "", false},
-		"other content, not ours":           {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}}, Conflict, NotOurs, "did not write it", true},
-		"ours, of a run that never ended":   {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n")}, Changed, "", "", true},
-		"ours, of a node that is set up":    {fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n"), setUp: true}, Conflict, OtherConfig, "would change", true},
-		"ours, then changed by hand":        {fakeHost{files: map[string]Seen{step.Path: aFile("edited\n")}, owned: ours("old\n")}, Conflict, NotOurs, "changed by hand", true},
-		"set up, then deleted by hand":      {fakeHost{owned: ours("new\n"), setUp: true}, New, "", "", false},
-		"a link that leads nowhere":         {fakeHost{files: map[string]Seen{step.Path: {Kind: Symlink}}}, Conflict, NotOurs, "symlink", false},
-		"a directory":                       {fakeHost{files: map[string]Seen{step.Path: {Kind: Directory}}}, Conflict, NotOurs, "directory", false},
-		"this user may not look":            {fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable, Error: "permission denied"}}}, Unknown, "", "permission denied", false},
-		"ours, with another mode":           {fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data, SHA256: sum(step.Data)}}, owned: ours("new\n")}, Changed, "", "0644", false},
-		"not ours, same, with another mode": {fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data, SHA256: sum(step.Data)}}}, Unchanged, "", "", false},
+		"nothing there": {fakeHost{}, New, "", "", false},
+		"the same, ours": {
+			fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}, owned: ours("new\n")}, Unchanged, "", "", false,
+		},
+		"the same, not ours": {fakeHost{files: map[string]Seen{step.Path: aFile("new\n")}}, Unchanged, "", "", false},
+		"other content, not ours": {
+			fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}}, Conflict, NotOurs, "did not write it", true,
+		},
+		"ours, of a run that never ended": {
+			fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n")}, Changed, "", "", true,
+		},
+		"ours, of a node that is set up": {
+			fakeHost{files: map[string]Seen{step.Path: aFile("old\n")}, owned: ours("old\n"),
+				setUp: true}, Conflict, OtherConfig, "would change", true,
+		},
+		"ours, then changed by hand": {
+			fakeHost{files: map[string]Seen{step.Path: aFile("edited\n")},
+				owned: ours("old\n")}, Conflict, NotOurs, "changed by hand", true,
+		},
+		"set up, then deleted by hand": {fakeHost{owned: ours("new\n"), setUp: true}, New, "", "", false},
+		"a link that leads nowhere": {
+			fakeHost{files: map[string]Seen{step.Path: {Kind: Symlink}}}, Conflict, NotOurs, "symlink", false,
+		},
+		"a directory": {
+			fakeHost{files: map[string]Seen{step.Path: {Kind: Directory}}}, Conflict, NotOurs, "directory", false,
+		},
+		"this user may not look": {
+			fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable,
+				Error: "permission denied"}}}, Unknown, "", "permission denied", false,
+		},
+		"ours, with another mode": {
+			fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data, SHA256: sum(step.Data)}},
+				owned: ours("new\n")}, Changed, "", "0644", false,
+		},
+		"not ours, same, with another mode": {
+			fakeHost{files: map[string]Seen{step.Path: {Kind: Regular, Mode: 0o644, Data: step.Data,
+				SHA256: sum(step.Data)}}}, Unchanged, "", "", false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := step.Compare(test.host.host())
-			if w.State != test.state || w.Refused != test.refused || !strings.Contains(w.Detail, test.detail) || (w.Diff != "") != test.diff {
+			if w.State != test.state || w.Refused != test.refused || !strings.Contains(w.Detail, test.detail) ||
+				(w.Diff != "") != test.diff {
 				t.Errorf("got %s %q %q, diff %q", w.State, w.Refused, w.Detail, w.Diff)
 			}
 			if test.diff && (!strings.Contains(w.Diff, "+new") || !strings.Contains(w.Diff, "-")) {
@@ -122,12 +148,22 @@ func TestMakeDirCompare(t *testing.T) {
 		"no parents": {fakeHost{files: map[string]Seen{"/var": {Kind: Directory}}}, New,
 			[]Made{{Kind: MadeDir, Path: "/var/lib", Mode: 0o755}, {Kind: MadeTree, Path: step.Path, Mode: 0o700}}},
 		"ours and done": {fakeHost{files: with("member"), owned: owned(true)}, Unchanged, nil},
-		"ours, killed before it was recorded as made": {fakeHost{files: with(), owned: owned(false)}, Unchanged, []Made{{Kind: MadeTree, Path: step.Path}}},
-		"meant by us, but somebody else was faster":   {fakeHost{files: with("theirs"), owned: owned(false)}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*"}}},
-		"there before": {fakeHost{files: with("lost+found")}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*"}}},
-		"there before, with what would be in our way": {fakeHost{files: with("lost+found", "member")}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*", Except: []string{"member"}}}},
-		"a file in the way":                           {fakeHost{files: map[string]Seen{step.Path: aFile("x")}}, Conflict, nil},
-		"not to be looked at":                         {fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable}}}, Unknown, nil},
+		"ours, killed before it was recorded as made": {
+			fakeHost{files: with(), owned: owned(false)}, Unchanged, []Made{{Kind: MadeTree, Path: step.Path}},
+		},
+		"meant by us, but somebody else was faster": {
+			fakeHost{files: with("theirs"), owned: owned(false)}, Unchanged, []Made{existed,
+				{Kind: MadeEntries, Path: step.Path + "/member*"}},
+		},
+		"there before": {
+			fakeHost{files: with("lost+found")}, Unchanged, []Made{existed, {Kind: MadeEntries, Path: step.Path + "/member*"}},
+		},
+		"there before, with what would be in our way": {
+			fakeHost{files: with("lost+found", "member")}, Unchanged, []Made{existed,
+				{Kind: MadeEntries, Path: step.Path + "/member*", Except: []string{"member"}}},
+		},
+		"a file in the way":   {fakeHost{files: map[string]Seen{step.Path: aFile("x")}}, Conflict, nil},
+		"not to be looked at": {fakeHost{files: map[string]Seen{step.Path: {Kind: Unreadable}}}, Unknown, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := step.Compare(test.host.host())
@@ -193,25 +229,44 @@ func TestIssueCertificateCompare(t *testing.T) {
 		"the leaf is not there":           {func(f *fakeHost) { delete(f.files, crt); delete(f.files, key) }, Unchanged, New, ""},
 		"killed between the CA's files":   {func(f *fakeHost) { f.files = map[string]Seen{caCrt: f.files[caCrt]} }, Changed, New, ""},
 		"killed between the leaf's files": {func(f *fakeHost) { delete(f.files, key) }, Unchanged, Changed, "does not exist"},
-		"the leaf's key was deleted on a node that is set up": {func(f *fakeHost) { delete(f.files, key); f.setUp = true }, Unchanged, Conflict, "does not exist"},
-		"the CA's key was taken away (external CA)":           {func(f *fakeHost) { delete(f.files, caKey); f.setUp = true }, Unchanged, Unchanged, ""},
-		"an external CA from the start":                       {func(f *fakeHost) { notOurs(f); delete(f.files, caKey) }, Unchanged, Unchanged, ""},
+		"the leaf's key was deleted on a node that is set up": {
+			func(f *fakeHost) { delete(f.files, key); f.setUp = true }, Unchanged, Conflict, "does not exist",
+		},
+		"the CA's key was taken away (external CA)": {
+			func(f *fakeHost) { delete(f.files, caKey); f.setUp = true }, Unchanged, Unchanged, "",
+		},
+		"an external CA from the start": {
+			func(f *fakeHost) { notOurs(f); delete(f.files, caKey) }, Unchanged, Unchanged, "",
+		},
 		"an external CA that would have to sign": {func(f *fakeHost) {
 			notOurs(f)
 			f.files = map[string]Seen{caCrt: f.files[caCrt]}
 		}, Unchanged, Conflict, "external CA"},
 		"expired, of a run that never ended": {func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour) }, Unchanged, Changed, "expired"},
-		"expired, on a node that is set up":  {func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour); f.setUp = true }, Unchanged, Conflict, "expired"},
-		"expired, not ours":                  {func(f *fakeHost) { notOurs(f); f.now = f.now.Add(2 * time.Hour) }, Unchanged, Conflict, "expired"},
+		"expired, on a node that is set up": {
+			func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour); f.setUp = true }, Unchanged, Conflict, "expired",
+		},
+		"expired, not ours": {
+			func(f *fakeHost) { notOurs(f); f.now = f.now.Add(2 * time.Hour) }, Unchanged, Conflict, "expired",
+		},
 		"the CA was deleted on a node that is set up": {func(f *fakeHost) {
 			delete(f.files, caCrt)
 			delete(f.files, caKey)
 			f.setUp = true
 		}, New, Conflict, "not there"},
-		"the CA is broken, not ours":          {func(f *fakeHost) { notOurs(f); f.files[caCrt] = aFile("hello") }, Conflict, Conflict, "ca.crt"},
+		"the CA is broken, not ours": {
+			func(f *fakeHost) { notOurs(f); f.files[caCrt] = aFile("hello") }, Conflict, Conflict, "ca.crt",
+		},
 		"changed by hand to something broken": {func(f *fakeHost) { f.files[crt] = aFile("hello") }, Unchanged, Conflict, crt},
-		"a key that may not be read":          {func(f *fakeHost) { f.files[key] = Seen{Kind: Unreadable, Error: "permission denied"} }, Unchanged, Unknown, "permission denied"},
-		"a directory in the way":              {func(f *fakeHost) { f.files[key] = Seen{Kind: Directory} }, Unchanged, Conflict, "is a directory"},
+		"a key that may not be read": {
+			func(f *fakeHost) {
+				f.files[key] = Seen{Kind: Unreadable,
+					Error: "permission denied"}
+			}, Unchanged, Unknown, "permission denied",
+		},
+		"a directory in the way": {
+			func(f *fakeHost) { f.files[key] = Seen{Kind: Directory} }, Unchanged, Conflict, "is a directory",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := pkiHost(t, issuing, ca, leaf)
@@ -251,8 +306,9 @@ func remake(t *testing.T, f *fakeHost, step Step, w Work) {
 func TestWriteKubeconfigCompare(t *testing.T) {
 	ca, _, issuing := testSpecs(t)
 	step := WriteKubeconfig{
-		Spec: pki.KubeconfigSpec{Name: "admin.conf", User: "u", CommonName: "u", Server: "https://10.0.0.1:6443", ClusterName: "kubernetes"},
-		Dir:  "/k", Issuing: issuing,
+		Spec: pki.KubeconfigSpec{Name: "admin.conf", User: "u", CommonName: "u", Server: "https://10.0.0.1:6443",
+			ClusterName: "kubernetes"},
+		Dir: "/k", Issuing: issuing,
 	}
 	const path = "/k/admin.conf"
 	for name, test := range map[string]struct {
@@ -265,7 +321,9 @@ func TestWriteKubeconfigCompare(t *testing.T) {
 		"broken, not ours":   {func(f *fakeHost) { f.files[path] = aFile("hello") }, Conflict, path},
 		"another CA, ours":   {func(f *fakeHost) { f.anotherCA(t, ca, issuing) }, Changed, "CA"},
 		"another CA, set up": {func(f *fakeHost) { f.anotherCA(t, ca, issuing); f.setUp = true }, Conflict, "CA"},
-		"no CA any more":     {func(f *fakeHost) { delete(f.files, "/pki/ca.crt"); delete(f.files, "/pki/ca.key"); f.setUp = true }, Conflict, "not there"},
+		"no CA any more": {
+			func(f *fakeHost) { delete(f.files, "/pki/ca.crt"); delete(f.files, "/pki/ca.key"); f.setUp = true }, Conflict, "not there",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := pkiHost(t, issuing, ca)

@@ -232,7 +232,7 @@ func (f PodFailure) print(b *strings.Builder) {
 func causes() [][2]string {
 	return [][2]string{
 		{"address already in use", "another program holds the port; 'ss -ltnp' names it. Stop it, or use --port-offset"},
-		{"cannot assign requested address", "the advertise address is not on this machine; give one that is with --apiserver-advertise-address"},
+		{"cannot assign requested address", "the address is not on this machine; give one that is with --apiserver-advertise-address"},
 		{"unknown flag", "an extra argument names a flag that this version does not have; see the last lines of the log"},
 		{"no space left on device", "the disk is full; make room and run it again"},
 		{"permission denied", "a file or directory does not belong to the user that runs it; see the last lines of the log"},

@@ -32,18 +32,22 @@ func podStatus(name, state string, ready bool, containers ...runtime.ContainerSt
 }
 
 func container(name string, restarts, code int, logPath string) runtime.ContainerStatus {
-	return runtime.ContainerStatus{Name: name, RestartCount: restarts, ExitCode: &code, LogPath: logPath, LastProbe: "Get https://127.0.0.1:6443/livez: connection refused"}
+	return runtime.ContainerStatus{Name: name, RestartCount: restarts, ExitCode: &code, LogPath: logPath,
+		LastProbe: "Get https://127.0.0.1:6443/livez: connection refused"}
 }
 
 func TestWaitHealthy(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "2.log")
-	if err := os.WriteFile(log, []byte("2026-01-02T03:04:05Z stdout F starting\n2026-01-02T03:04:06Z stderr F listen tcp :2379: bind: address already in use\n"), 0o600); err != nil {
+	const lines = "2026-01-02T03:04:05Z stdout F starting\n" +
+		"2026-01-02T03:04:06Z stderr F listen tcp :2379: bind: address already in use\n"
+	if err := os.WriteFile(log, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	both := func(etcd, api runtime.PodStatus) (runtime.Status, error) {
 		return runtime.Status{Pods: []runtime.PodStatus{etcd, api}}, nil
 	}
-	starting := podStatus("kube-apiserver", "Starting", false, runtime.ContainerStatus{Name: "kube-apiserver", LastProbe: "connection refused"})
+	starting := podStatus("kube-apiserver", "Starting", false,
+		runtime.ContainerStatus{Name: "kube-apiserver", LastProbe: "connection refused"})
 	for name, test := range map[string]struct {
 		status func(time.Duration) (runtime.Status, error)
 		within time.Duration // of the fake clock
@@ -67,7 +71,8 @@ func TestWaitHealthy(t *testing.T) {
 		},
 		"one that was ready and is not any more does not count": {
 			status: func(d time.Duration) (runtime.Status, error) {
-				return both(podStatus("etcd", "Running", d < time.Second || d > 4*time.Second), podStatus("kube-apiserver", "Running", d > 2*time.Second))
+				return both(podStatus("etcd", "Running", d < time.Second || d > 4*time.Second),
+					podStatus("kube-apiserver", "Running", d > 2*time.Second))
 			},
 			within: 4*time.Second + 2*pollPeriod,
 		},
@@ -79,25 +84,29 @@ func TestWaitHealthy(t *testing.T) {
 				return both(podStatus("etcd", "BackOff", false, container("etcd", 2, 1, log)), starting)
 			},
 			within: 2*time.Second + 2*pollPeriod,
-			want:   []string{"etcd did not become healthy in 2.0 s", "keeps exiting (2 restarts)", "code 1", "address already in use", "livez: connection refused", log},
-			hint:   "holds the port",
+			want: []string{"etcd did not become healthy in 2.0 s", "keeps exiting (2 restarts)", "code 1", "address already in use",
+				"livez: connection refused", log},
+			hint: "holds the port",
 		},
 		"many exits end it too": {
 			status: func(d time.Duration) (runtime.Status, error) {
-				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Starting", false, container("kube-apiserver", int(d/time.Second), 2, "")))
+				return both(podStatus("etcd", "Running", true),
+					podStatus("kube-apiserver", "Starting", false, container("kube-apiserver", int(d/time.Second), 2, "")))
 			},
 			within: 3*time.Second + 2*pollPeriod,
 			want:   []string{"kube-apiserver did not become healthy", "3 restarts", "code 2"},
 		},
 		"exits of a pod that is ready again do not": {
 			status: func(d time.Duration) (runtime.Status, error) {
-				return both(podStatus("etcd", "Running", true, container("etcd", 5, 1, log)), podStatus("kube-apiserver", "Running", d > 2*time.Second))
+				return both(podStatus("etcd", "Running", true, container("etcd", 5, 1, log)),
+					podStatus("kube-apiserver", "Running", d > 2*time.Second))
 			},
 			within: 2*time.Second + 2*pollPeriod,
 		},
 		"a refused manifest ends it": {
 			status: func(time.Duration) (runtime.Status, error) {
-				return runtime.Status{Problems: []runtime.Problem{{Source: "/m/etcd.yaml", Message: "line 3: no such field"}, {Source: "/m/other.yaml", Message: "bad"}}}, nil
+				return runtime.Status{Problems: []runtime.Problem{{Source: "/m/etcd.yaml", Message: "line 3: no such field"},
+					{Source: "/m/other.yaml", Message: "bad"}}}, nil
 			},
 			within: pollPeriod,
 			want:   []string{"/m/etcd.yaml", "line 3: no such field"},
@@ -105,8 +114,9 @@ func TestWaitHealthy(t *testing.T) {
 		"somebody else's manifest, and a warning, do not": {
 			status: func(time.Duration) (runtime.Status, error) {
 				return runtime.Status{
-					Problems: []runtime.Problem{{Source: "/m/other.yaml", Message: "bad"}, {Source: "/m/etcd.yaml", Message: "twice", Warning: true}},
-					Pods:     []runtime.PodStatus{podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true)},
+					Problems: []runtime.Problem{{Source: "/m/other.yaml", Message: "bad"},
+						{Source: "/m/etcd.yaml", Message: "twice", Warning: true}},
+					Pods: []runtime.PodStatus{podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true)},
 				}, nil
 			},
 			within: pollPeriod,
@@ -126,8 +136,9 @@ func TestWaitHealthy(t *testing.T) {
 				return runtime.Status{Pods: []runtime.PodStatus{starting}}, nil
 			},
 			within: 4*time.Minute + 2*pollPeriod,
-			want:   []string{"etcd, kube-apiserver did not become healthy in 240.0 s", "etcd: the supervisor does not know it", "probe: connection refused"},
-			hint:   "kubecrank logs",
+			want: []string{"etcd, kube-apiserver did not become healthy in 240.0 s", "etcd: the supervisor does not know it",
+				"probe: connection refused"},
+			hint: "kubecrank logs",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +146,8 @@ func TestWaitHealthy(t *testing.T) {
 				step := WaitHealthy{Pods: []string{"etcd", "kube-apiserver"}, Timeout: Span(4 * time.Minute), Log: log}
 				start := time.Now()
 				var told []string
-				n := &Node{Supervisor: &scriptedSupervisor{start: start, status: test.status}, news: func(s string) { told = append(told, s) }}
+				n := &Node{Supervisor: &scriptedSupervisor{start: start, status: test.status},
+					news: func(s string) { told = append(told, s) }}
 				_, err := step.Compare(Host{}).Do(t.Context(), n)
 				if took := time.Since(start); took > test.within {
 					t.Errorf("it took %s, want at most %s", took, test.within)
