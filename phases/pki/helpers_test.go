@@ -16,7 +16,8 @@ var now = time.Date(2026, 11, 21, 1, 30, 0, 0, time.UTC)
 // testConfig is what a defaulted and completed configuration says.
 func testConfig() config.Config {
 	return config.Config{
-		ClusterName: "kubernetes",
+		KubernetesVersion: config.DefaultKubernetesVersion,
+		ClusterName:       "kubernetes",
 		Networking: config.Networking{
 			ServiceSubnets: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
 			DNSDomain:      "cluster.local",

@@ -22,6 +22,9 @@ type KubeconfigSpec struct {
 	ClusterName   string   `json:"clusterName"`
 }
 
+// clusterAdmins is the group that kubeadm binds to cluster-admin (KEP-4214).
+const clusterAdmins = "kubeadm:cluster-admins"
+
 // The names of the kubeconfigs.
 const (
 	AdminConf             = "admin.conf"
@@ -44,7 +47,7 @@ func KubeconfigSpecs(cfg config.Config) []KubeconfigSpec {
 	}
 	all, local := cfg.ControlPlaneURL(), cfg.LocalAPIURL()
 	specs := []KubeconfigSpec{
-		spec(AdminConf, "kubernetes-admin", all, "kubeadm:cluster-admins"),
+		spec(AdminConf, "kubernetes-admin", all, clusterAdmins),
 		spec(SuperAdminConf, "kubernetes-super-admin", all, systemMasters),
 	}
 	if cfg.Runtime == config.RuntimeKubelet {

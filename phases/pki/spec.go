@@ -114,11 +114,17 @@ func Specs(cfg config.Config) []Spec {
 	// usages (etcd-io/etcd#9785).
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 
+	// Up to 1.35 kubeadm reaches kubelets as an administrator; 1.36 binds the user to what it needs.
+	var kubeletClient []string
+	if cfg.Minor() < 36 {
+		kubeletClient = []string{clusterAdmins}
+	}
 	apiserver := apiServerSANs(cfg)
 	specs := []Spec{
 		caSpec("ca", "kubernetes"),
 		{Name: "apiserver", CommonName: "kube-apiserver", DNSNames: apiserver.dns, IPs: apiserver.ips, Usages: server, Signer: "ca"},
-		{Name: "apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client", Usages: client, Signer: "ca"},
+		{Name: "apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client", Organizations: kubeletClient, Usages: client,
+			Signer: "ca"},
 		caSpec("front-proxy-ca", "front-proxy-ca"),
 		{Name: "front-proxy-client", CommonName: "front-proxy-client", Usages: client, Signer: "front-proxy-ca"},
 	}

@@ -74,6 +74,24 @@ func TestSpecsAreKubeadms(t *testing.T) {
 	}
 }
 
+// kubeadm gives the API server's kubelet client the administrators' group up to 1.35 (certlist.go of 1.34.4 and 1.35.4).
+func TestKubeletClientsGroup(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{"v1.34.4": "kubeadm:cluster-admins", "v1.35.0": "kubeadm:cluster-admins", "v1.36.0": ""} {
+		cfg := testConfig()
+		cfg.KubernetesVersion = version
+		groups := map[string]string{}
+		for _, s := range Specs(cfg) {
+			if len(s.Organizations) > 0 {
+				groups[s.Name] = strings.Join(s.Organizations, ",")
+			}
+		}
+		if groups["apiserver-kubelet-client"] != want || len(groups) > 1 {
+			t.Errorf("%s: the groups are %v, want %q for apiserver-kubelet-client alone", version, groups, want)
+		}
+	}
+}
+
 // An external etcd has its own certificates: kubeadm makes none (GetCertsWithoutEtcd).
 func TestSpecsWithExternalEtcd(t *testing.T) {
 	t.Parallel()
