@@ -17,7 +17,7 @@ func BenchmarkHTTPS(b *testing.B) {
 		http2, tickets bool
 	}{{"http1", false, true}, {"http1-full", false, false}, {"http2", true, true}, {"http2-full", true, false}} {
 		b.Run(bc.name, func(b *testing.B) {
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+			server := httptest.NewUnstartedServer(http.HandlerFunc(ok))
 			server.EnableHTTP2 = bc.http2
 			server.TLS = &tls.Config{SessionTicketsDisabled: !bc.tickets}
 			server.StartTLS()
@@ -36,9 +36,11 @@ func BenchmarkHTTPS(b *testing.B) {
 	}
 }
 
+func ok(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
+
 // BenchmarkHTTP is the same without TLS; BenchmarkNew is what making a check costs.
 func BenchmarkHTTP(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+	server := httptest.NewServer(http.HandlerFunc(ok))
 	defer server.Close()
 	c, err := New(corev1.ProbeHandler{HTTPGet: action(b, server, "/livez")}, Target{})
 	if err != nil {

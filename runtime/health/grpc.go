@@ -44,7 +44,7 @@ func askGRPC(ctx context.Context, address, service string) error {
 	if err != nil {
 		return &Failure{Message: fmt.Sprintf("error: failed to connect service at %q: %+v", address, err)}
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // there is nothing that it could lose
 	if err := ready(ctx, conn); err != nil {
 		if stop := cancelled(ctx); stop != nil {
 			return stop

@@ -27,7 +27,10 @@ func action(t testing.TB, server *httptest.Server, path string, headers ...corev
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &corev1.HTTPGetAction{Host: u.Hostname(), Port: intstr.Parse(u.Port()), Path: path, Scheme: corev1.URIScheme(strings.ToUpper(u.Scheme)), HTTPHeaders: headers}
+	return &corev1.HTTPGetAction{
+		Scheme: corev1.URIScheme(strings.ToUpper(u.Scheme)), Host: u.Hostname(), Port: intstr.Parse(u.Port()),
+		Path: path, HTTPHeaders: headers,
+	}
 }
 
 func check(t testing.TB, handler corev1.ProbeHandler, target Target) error {
@@ -45,8 +48,11 @@ func check(t testing.TB, handler corev1.ProbeHandler, target Target) error {
 func TestHTTPHeaders(t *testing.T) {
 	t.Setenv("http_proxy", "http://127.0.0.1:1") // TestHTTPProbeProxy
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	agent, all := "kube-probe/1.36", "*/*"
 	requests := make(chan *http.Request, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { requests <- r.Clone(context.Background()) }))
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		requests <- r.Clone(context.Background())
+	}))
 	defer server.Close()
 	for _, tc := range []struct {
 		name    string
@@ -54,17 +60,19 @@ func TestHTTPHeaders(t *testing.T) {
 		want    http.Header
 		host    string
 	}{
-		{"none", nil, http.Header{"User-Agent": {"kube-probe/1.36"}, "Accept": {"*/*"}}, ""},
+		{"none", nil, http.Header{"User-Agent": {agent}, "Accept": {all}}, ""},
 		{"own", []corev1.HTTPHeader{{Name: "X-Muffins-Or-Cupcakes", Value: "muffins"}, {Name: "x-muffins-or-cupcakes", Value: "both"}},
-			http.Header{"User-Agent": {"kube-probe/1.36"}, "Accept": {"*/*"}, "X-Muffins-Or-Cupcakes": {"muffins", "both"}}, ""},
-		{"user agent", []corev1.HTTPHeader{{Name: "user-agent", Value: "foo/1.0"}}, http.Header{"User-Agent": {"foo/1.0"}, "Accept": {"*/*"}}, ""},
-		{"no user agent", []corev1.HTTPHeader{{Name: "User-Agent", Value: ""}}, http.Header{"Accept": {"*/*"}}, ""},
-		{"accept", []corev1.HTTPHeader{{Name: "Accept", Value: "text/html"}}, http.Header{"User-Agent": {"kube-probe/1.36"}, "Accept": {"text/html"}}, ""},
-		{"no accept", []corev1.HTTPHeader{{Name: "Accept", Value: ""}}, http.Header{"User-Agent": {"kube-probe/1.36"}}, ""},
+			http.Header{"User-Agent": {agent}, "Accept": {all}, "X-Muffins-Or-Cupcakes": {"muffins", "both"}}, ""},
+		{"user agent", []corev1.HTTPHeader{{Name: "user-agent", Value: "foo/1.0"}},
+			http.Header{"User-Agent": {"foo/1.0"}, "Accept": {all}}, ""},
+		{"no user agent", []corev1.HTTPHeader{{Name: "User-Agent", Value: ""}}, http.Header{"Accept": {all}}, ""},
+		{"accept", []corev1.HTTPHeader{{Name: "Accept", Value: "text/html"}},
+			http.Header{"User-Agent": {agent}, "Accept": {"text/html"}}, ""},
+		{"no accept", []corev1.HTTPHeader{{Name: "Accept", Value: ""}}, http.Header{"User-Agent": {agent}}, ""},
 		{"accept encoding", []corev1.HTTPHeader{{Name: "Accept-Encoding", Value: "gzip"}},
-			http.Header{"User-Agent": {"kube-probe/1.36"}, "Accept": {"*/*"}, "Accept-Encoding": {"gzip"}}, ""},
+			http.Header{"User-Agent": {agent}, "Accept": {all}, "Accept-Encoding": {"gzip"}}, ""},
 		{"host", []corev1.HTTPHeader{{Name: "Host", Value: "muffins.cupcakes.org"}},
-			http.Header{"User-Agent": {"kube-probe/1.36"}, "Accept": {"*/*"}}, "muffins.cupcakes.org"},
+			http.Header{"User-Agent": {agent}, "Accept": {all}}, "muffins.cupcakes.org"},
 	} {
 		a := action(t, server, "/healthz?verbose=1", tc.headers...)
 		if err := check(t, corev1.ProbeHandler{HTTPGet: a}, Target{}); err != nil {
@@ -79,7 +87,7 @@ func TestHTTPHeaders(t *testing.T) {
 		if tc.host == "" {
 			tc.host = net.JoinHostPort(a.Host, a.Port.String())
 		}
-		if got.Host != tc.host || got.Method != "GET" || got.URL.String() != "/healthz?verbose=1" {
+		if got.Host != tc.host || got.Method != http.MethodGet || got.URL.String() != "/healthz?verbose=1" {
 			t.Errorf("%s: host %s, %s %s", tc.name, got.Host, got.Method, got.URL)
 		}
 	}
@@ -93,7 +101,9 @@ func TestHTTPStatus(t *testing.T) {
 		_, _ = io.WriteString(w, "the body")
 	}))
 	defer server.Close()
-	for code, healthy := range map[int]bool{200: true, 204: true, 299: true, 304: true, 399: true, 400: false, 401: false, 404: false, 500: false, 503: false} {
+	for code, healthy := range map[int]bool{
+		200: true, 204: true, 299: true, 304: true, 399: true, 400: false, 401: false, 404: false, 500: false, 503: false,
+	} {
 		err := check(t, corev1.ProbeHandler{HTTPGet: action(t, server, fmt.Sprint("/", code))}, Target{})
 		switch {
 		case healthy && Failed(err) || !Known(err):
@@ -150,7 +160,7 @@ func TestHTTPLongBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bad" {
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 		}
 		_, _ = io.WriteString(w, strings.Repeat("x", 1<<20))
 	}))
@@ -198,7 +208,8 @@ func TestHTTPS(t *testing.T) {
 	defer plain.Close()
 	a := action(t, plain, "/")
 	a.Scheme = "HTTPS"
-	if err := check(t, corev1.ProbeHandler{HTTPGet: a}, Target{}); !Failed(err) || !strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
+	err = check(t, corev1.ProbeHandler{HTTPGet: a}, Target{})
+	if !Failed(err) || !strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		t.Errorf("plain server: %v", err)
 	}
 }
@@ -213,7 +224,7 @@ func TestHTTPTransportErrors(t *testing.T) {
 	port := closed.Addr().(*net.TCPAddr).Port
 	_ = closed.Close()
 	a := &corev1.HTTPGetAction{Port: intstr.FromInt(port), Path: "/healthz"}
-	want := fmt.Sprintf("Get %q: dial tcp 127.0.0.1:%d: connect: connection refused", fmt.Sprintf("http://127.0.0.1:%d/healthz", port), port)
+	want := fmt.Sprintf("Get \"http://127.0.0.1:%d/healthz\": dial tcp 127.0.0.1:%d: connect: connection refused", port, port)
 	if err := check(t, corev1.ProbeHandler{HTTPGet: a}, Target{}); !Failed(err) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -284,7 +295,7 @@ func TestHTTPBrokenBody(t *testing.T) {
 	calls := 0
 	broken := roundTripper(func(*http.Request) (*http.Response, error) {
 		calls++
-		return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader("x"), badReader{}))}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(io.MultiReader(strings.NewReader("x"), badReader{}))}, nil
 	})
 	c, err := HTTP(&corev1.HTTPGetAction{Port: intstr.FromInt(80)}, Target{}, broken)
 	if err != nil {
@@ -302,7 +313,8 @@ func (badReader) Read([]byte) (int, error) { return 0, errors.New("connection re
 // URLs and ports as in upstream's request_test.go and util_test.go.
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	container := &corev1.Container{Ports: []corev1.ContainerPort{{Name: "probe-port", ContainerPort: 6443}, {Name: "80", ContainerPort: 90}}}
+	ports := []corev1.ContainerPort{{Name: "probe-port", ContainerPort: 6443}, {Name: "80", ContainerPort: 90}}
+	container := &corev1.Container{Ports: ports}
 	for _, tc := range []struct {
 		action corev1.HTTPGetAction
 		want   string

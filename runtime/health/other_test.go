@@ -157,8 +157,11 @@ func TestGRPC(t *testing.T) {
 		{"not serving", "ill", port, `service unhealthy (responded with "NOT_SERVING")`},
 		{"unknown service", "other", port, "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service"},
 		{"slow", "slow", port, "timeout: health rpc did not complete within 500ms"},
-		{"no health service", "", barePort, "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): unknown service grpc.health.v1.Health"},
-		{"nobody there", "", closedPort, fmt.Sprintf(`timeout: failed to connect service "127.0.0.1:%d" within 500ms: context deadline exceeded`, closedPort)},
+		{"no health service", "", barePort,
+			"error: this server does not implement the grpc health protocol (grpc.health.v1.Health): " +
+				"unknown service grpc.health.v1.Health"},
+		{"nobody there", "", closedPort,
+			fmt.Sprintf(`timeout: failed to connect service "127.0.0.1:%d" within 500ms: context deadline exceeded`, closedPort)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

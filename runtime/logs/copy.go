@@ -176,12 +176,15 @@ func watch(ctx context.Context, dir string) (<-chan struct{}, error) {
 		return wake, watcher.Close()
 	}
 	go func() {
-		defer watcher.Close()
+		defer func() { _ = watcher.Close() }()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-watcher.Errors: // an overflow: the poll finds what was missed
+			case _, open := <-watcher.Errors: // an overflow: the poll finds what was missed
+				if !open {
+					return
+				}
 			case <-watcher.Events:
 				select {
 				case wake <- struct{}{}:

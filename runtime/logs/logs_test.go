@@ -149,7 +149,8 @@ func TestCopy(t *testing.T) {
 			"0.log": "old\n", "1.log.20260101-000000": "a\nb", "1.log.20260102-000000": "b\nc\n", "1.log": "d\n",
 		}, Options{Tail: -1}, "a\nbb\nc\nd\n"},
 		{"a kubelet's compressed file, and a half-made one", map[string]string{
-			"0.log.20260101-000000.gz": gzipped(t, "a\n"), "0.log.20260102-000000": "b\n", "0.log.20260102-000000.tmp": "xx", "0.log": "c\n",
+			"0.log.20260101-000000.gz": gzipped(t, "a\n"), "0.log.20260102-000000": "b\n",
+			"0.log.20260102-000000.tmp": "xx", "0.log": "c\n",
 		}, Options{Tail: -1}, "a\nb\nc\n"},
 		{"compressed and original at once count once", map[string]string{
 			"0.log.20260101-000000.gz": "not even gzip", "0.log.20260101-000000": "a\n", "0.log": "b\n",
@@ -165,7 +166,8 @@ func TestCopy(t *testing.T) {
 		{"tail at a file's border", map[string]string{"0.log.20260101-000000": "a\nb\n", "0.log": "c\n"}, Options{Tail: 2}, "b\nc\n"},
 		{"tail with an empty live file", map[string]string{"0.log.20260101-000000": "a\nb\n", "0.log": ""}, Options{Tail: 1}, "b\n"},
 		{"CRI lines lose their prefix, partial ones are joined", map[string]string{
-			"0.log": "2026-11-21T01:00:00.123456789Z stdout P par\n2026-11-21T01:00:00.2Z stdout F tial\n2026-11-21T01:00:01+01:00 stderr F x y\n2026-11-21T01:00:00Z stdin F z\n",
+			"0.log": "2026-11-21T01:00:00.123456789Z stdout P par\n2026-11-21T01:00:00.2Z stdout F tial\n" +
+				"2026-11-21T01:00:01+01:00 stderr F x y\n2026-11-21T01:00:00Z stdin F z\n",
 		}, Options{Tail: -1}, "partial\nx y\n2026-11-21T01:00:00Z stdin F z\n"},
 		{"since, CRI", map[string]string{
 			"0.log": "2026-11-21T00:59:59Z stdout F a\n2026-11-21T01:00:00Z stdout F b\n2026-11-21T01:00:01Z stdout F c\n",
@@ -177,7 +179,9 @@ func TestCopy(t *testing.T) {
 		{"since, lines before the first time belong to it", map[string]string{
 			"0.log": "usage\n2026-11-21T02:00:00Z b\n",
 		}, Options{Tail: -1, Since: since}, "usage\n2026-11-21T02:00:00Z b\n"},
-		{"since, no times at all", map[string]string{"0.log": "a\nb\nInvalid\n{}\n12 x"}, Options{Tail: -1, Since: since}, "a\nb\nInvalid\n{}\n12 x"},
+		{"since, no times at all", map[string]string{
+			"0.log": "a\nb\nInvalid\n{}\n12 x",
+		}, Options{Tail: -1, Since: since}, "a\nb\nInvalid\n{}\n12 x"},
 		{"since, all older", map[string]string{"0.log": "2026-11-20T02:00:00Z a\nb\n"}, Options{Tail: -1, Since: since}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -228,7 +232,9 @@ func TestCopyWithoutLog(t *testing.T) {
 func TestLastLines(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"3.log.20260101-000000": "one\ntwo\nth", "3.log": "ree\n2026-11-21T01:00:00Z stderr F fatal: bad \xff flag\n"})
+	write(t, dir, map[string]string{
+		"3.log.20260101-000000": "one\ntwo\nth", "3.log": "ree\n2026-11-21T01:00:00Z stderr F fatal: bad \xff flag\n",
+	})
 	for _, tc := range []struct {
 		lines, limit int
 		want         string

@@ -307,7 +307,7 @@ func blockSize(f *os.File) (int64, error) {
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
 		return 0, fmt.Errorf("cannot learn the block size: %w", err)
 	}
-	return max(int64(st.Bsize), int64(os.Getpagesize())), nil
+	return max(st.Bsize, int64(os.Getpagesize())), nil
 }
 
 // leftovers are the files of unfinished rotations of the live file.

@@ -158,7 +158,8 @@ func (r *Runtime) adopt(ctx context.Context, rec record) (*container, error) {
 	}
 	if !isContainer(rec) {
 		_ = pidfd.Close()
-		return nil, fmt.Errorf("cannot adopt process %d: the record of container %s names it, but it is not that container", rec.PID, rec.Container)
+		return nil, fmt.Errorf("cannot adopt process %d: the record of container %s names it, but it is not that container",
+			rec.PID, rec.Container)
 	}
 	return r.takeOver(ctx, rec, pidfd, true)
 }

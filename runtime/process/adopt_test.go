@@ -101,7 +101,9 @@ func TestAdopt(t *testing.T) {
 			}
 		}, "cannot use container record"},
 		{"huge", func(t *testing.T, path string) { overwrite(t, path, make([]byte, 2<<20)) }, "cannot use container record"},
-		{"another container's", func(t *testing.T, path string) { edit(t, path, func(r *record) { r.Container = "other" }) }, "about another container"},
+		{"another container's", func(t *testing.T, path string) {
+			edit(t, path, func(r *record) { r.Container = "other" })
+		}, "about another container"},
 		{"path in a name", func(t *testing.T, path string) { edit(t, path, func(r *record) { r.Pod = "../../x" }) }, "names no container"},
 		{"a digit of the PID", func(t *testing.T, path string) {
 			data, err := os.ReadFile(path)
@@ -130,8 +132,9 @@ func TestAdopt(t *testing.T) {
 			}
 			c := found[0]
 			info := c.Info()
-			if c.Exited || info.PID != pid || info.RestartCount != 0 || info.SpecHash != "hash1" || info.PodFullName != "adopted_kube-system" ||
-				info.PodUID != "uid-adopted" || time.Since(info.StartedAt) > time.Minute || time.Since(info.StartedAt) < 0 ||
+			if c.Exited || info.PID != pid || info.RestartCount != 0 || info.SpecHash != "hash1" ||
+				info.PodFullName != "adopted_kube-system" || info.PodUID != "uid-adopted" ||
+				time.Since(info.StartedAt) > time.Minute || time.Since(info.StartedAt) < 0 ||
 				info.LogPath != filepath.Join(root, "log", "kube-system_adopted_uid-adopted", "main", "0.log") {
 				t.Errorf("exited %v, %+v", c.Exited, info)
 			}
@@ -149,7 +152,8 @@ func TestAdopt(t *testing.T) {
 			if again := one(t, rt); again.Container != c.Container {
 				t.Error("a second List made a second container of it")
 			}
-			if out, code, err := c.Container.(runtime.Execer).Exec(t.Context(), []string{"sh", "-c", "echo $PATH; pwd"}); string(out) != defaultPath+"\n/\n" || code != 0 || err != nil {
+			out, code, err := c.Container.(runtime.Execer).Exec(t.Context(), []string{"sh", "-c", "echo $PATH; pwd"})
+			if string(out) != defaultPath+"\n/\n" || code != 0 || err != nil {
 				t.Errorf("exec: %q, %d, %v", out, code, err)
 			}
 			if err := os.WriteFile(end, nil, 0o600); err != nil {
@@ -209,7 +213,8 @@ func edit(t *testing.T, path string, change func(*record)) {
 // An adopted container is stopped with all that belongs to it.
 func TestStopAdopted(t *testing.T) {
 	t.Parallel()
-	root, pid := killedSupervisor(t, "kids", "trap '' TERM; setsid sh -c \"trap '' TERM; sleep 1000; sleep 1000\" & echo children $!; while :; do sleep 1000; done")
+	root, pid := killedSupervisor(t, "kids",
+		"trap '' TERM; setsid sh -c \"trap '' TERM; sleep 1000; sleep 1000\" & echo children $!; while :; do sleep 1000; done")
 	c := one(t, runtimeAt(t, root))
 	kids := children(t, c)
 	if err := c.Stop(t.Context(), 20*time.Millisecond); err != nil {
@@ -262,7 +267,7 @@ func TestEndedUnseen(t *testing.T) {
 	}
 }
 
-// A record may name a PID that belongs to somebody else by now, or after a reboot. A stranger is never signalled.
+// A record may name a PID that belongs to somebody else by now, or after a reboot. A stranger is never signaled.
 func TestNeverSignalsStrangers(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -287,7 +292,8 @@ func TestNeverSignalsStrangers(t *testing.T) {
 				t.Fatal(err)
 			}
 			rt := newRuntime(t)
-			rec := record{Version: recordVersion, Root: rt.root, BootID: rt.bootID, Namespace: "ns", Pod: "p", UID: "u", Container: "c", Restart: 4,
+			rec := record{Version: recordVersion, Root: rt.root, BootID: rt.bootID,
+				Namespace: "ns", Pod: "p", UID: "u", Container: "c", Restart: 4,
 				PID: stranger.Process.Pid, Start: stat.start, LogPath: "/nowhere/4.log", Dir: "/"}
 			tc.change(&rec)
 			if err := rt.writeRecord(rec); err != nil {

@@ -38,8 +38,8 @@ func TestSurroundings(t *testing.T) {
 	pod.Spec.NodeName = "node1"
 	pod.Spec.Containers[0].Args = []string{"--name=$(NAME)", "$(PATH)", "$$(NAME)"}
 	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env,
-		corev1.EnvVar{Name: "NAME", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
-		corev1.EnvVar{Name: "TIER", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.labels['tier']"}}},
+		corev1.EnvVar{Name: "NAME", ValueFrom: field("metadata.name")},
+		corev1.EnvVar{Name: "TIER", ValueFrom: field("metadata.labels['tier']")},
 		corev1.EnvVar{Name: "LATER", Value: "$(NAME)-$(NONE)"},
 		corev1.EnvVar{Name: "TWICE", Value: "1"}, corev1.EnvVar{Name: "TWICE", Value: "2"},
 		corev1.EnvVar{Name: markerVar, Value: "forged"},
@@ -101,7 +101,9 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 	pod.Spec.Containers[0].Command[0] = copied
-	pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr[int64](65534), FSGroup: ptr[int64](77), SupplementalGroups: []int64{78}}
+	pod.Spec.SecurityContext = &corev1.PodSecurityContext{
+		RunAsUser: ptr[int64](65534), FSGroup: ptr[int64](77), SupplementalGroups: []int64{78},
+	}
 	pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
 		RunAsGroup: ptr[int64](66), RunAsNonRoot: ptr(true), AllowPrivilegeEscalation: ptr(false),
 		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_BIND_SERVICE"}},
@@ -122,6 +124,10 @@ func TestPrivileges(t *testing.T) {
 	if err != nil || !strings.Contains(string(self), "NoNewPrivs:\t0") {
 		t.Errorf("the supervisor lost privileges itself: %v", err)
 	}
+}
+
+func field(path string) *corev1.EnvVarSource {
+	return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -293,14 +299,17 @@ func TestStartErrors(t *testing.T) {
 		want    string
 		hint    string
 	}{
-		{"no such component", []string{"kube-nothing"}, "", "cannot run kube-nothing: there is no such program in /usr/local/sbin:", "not images"},
+		{"no such component", []string{"kube-nothing"}, "",
+			"cannot run kube-nothing: there is no such program in /usr/local/sbin:", "not images"},
 		{"no such file", []string{"/nowhere/etcd"}, "", "cannot run /nowhere/etcd: no such file or directory", ""},
 		{"not executable", []string{file("plain", "x", 0o644)}, "", "it is not executable", ""},
 		{"directory", []string{"/tmp"}, "", "cannot run /tmp: it is not a file", ""},
-		{"other architecture", []string{file("alien", "\x7fELF\x02\x01\x01 not for us", 0o755)}, "", "exec format error", "another architecture"},
+		{"other architecture", []string{file("alien", "\x7fELF\x02\x01\x01 not for us", 0o755)}, "",
+			"exec format error", "another architecture"},
 		{"no interpreter", []string{file("script", "#!/nowhere/sh\n", 0o755)}, "", "interpreter", ""},
 		{"no directory", []string{"sh"}, "/nowhere", "cannot use workingDir: stat /nowhere: no such file or directory", ""},
-		{"relative program is looked for in the working directory", []string{"./plain"}, dir, "cannot run " + dir + "/plain: it is not executable", ""},
+		{"relative program is looked for in the working directory", []string{"./plain"}, dir,
+			"cannot run " + dir + "/plain: it is not executable", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			pod := testPod("bad", "")
@@ -360,10 +369,10 @@ func TestExec(t *testing.T) {
 	pod := testPod("exec", "exec sleep 1000")
 	dir := t.TempDir()
 	pod.Spec.Containers[0].WorkingDir = dir
-	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "COLOUR", Value: "blue"}}
+	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "COLOR", Value: "blue"}}
 	c := start(t, rt, pod)
 	t.Run("output and code", func(t *testing.T) {
-		out, code, err := c.Exec(t.Context(), []string{"sh", "-c", "echo $COLOUR; pwd >&2; exit 4"})
+		out, code, err := c.Exec(t.Context(), []string{"sh", "-c", "echo $COLOR; pwd >&2; exit 4"})
 		if string(out) != "blue\n"+dir+"\n" || code != 4 || err != nil {
 			t.Errorf("%q, %d, %v", out, code, err)
 		}

@@ -46,7 +46,7 @@ func environment(pod *corev1.Pod, c *corev1.Container, hostIP string) (*variable
 			}
 		}
 		if strings.ContainsRune(value, 0) || strings.ContainsAny(e.Name, "=\x00") || e.Name == "" {
-			return nil, fmt.Errorf("cannot set environment variable %q: neither name nor value may hold a NUL byte or the name a '='", e.Name)
+			return nil, fmt.Errorf("cannot set environment variable %q: a NUL byte or a '=' where none can be", e.Name)
 		}
 		vars.declared[e.Name] = value
 		if e.Name != markerVar {

@@ -101,13 +101,17 @@ func TestParse(t *testing.T) {
 	if got, ok := parseMarker(m.String()); !ok || got != m {
 		t.Errorf("%+v, %v", got, ok)
 	}
-	for _, bad := range []string{"", "r/n/p/u/c/3", m.String() + "/exec/1", "r/n/p/u/c/x/h", "r/n/p/u/c/-1/h", "r/n/../u/c/3/h", "r//p/u/c/3/h"} {
+	for _, bad := range []string{
+		"", "r/n/p/u/c/3", m.String() + "/exec/1", "r/n/p/u/c/x/h", "r/n/p/u/c/-1/h", "r/n/../u/c/3/h", "r//p/u/c/3/h",
+	} {
 		if _, ok := parseMarker(bad); ok {
 			t.Errorf("%q was taken", bad)
 		}
 	}
-	if !covers(m.String(), m.String()) || !covers(m.String(), m.String()+"/exec/1") || covers(m.String(), m.String()+"2") || covers(m.String(), "") {
-		t.Error("covers")
+	for other, want := range map[string]bool{m.String(): true, m.String() + "/exec/1": true, m.String() + "2": false, "": false} {
+		if covers(m.String(), other) != want {
+			t.Errorf("%q: not %v", other, want)
+		}
 	}
 	env := "A=1\x00" + markerVar + "X=no\x00X" + markerVar + "=no\x00" + markerVar + "=yes\x00B=2\x00"
 	if got := findMarker([]byte(env)); got != "yes" {

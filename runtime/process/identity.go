@@ -126,7 +126,7 @@ func readProc(pid int, name string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // nothing was written
 	data := make([]byte, 0, 4096)
 	for {
 		n, err := unix.Read(fd, data[len(data):cap(data)])

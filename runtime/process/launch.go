@@ -225,7 +225,7 @@ func privilegesOf(c *corev1.Container) privileges {
 			dropped[n] = true
 		}
 	}
-	for n := range capabilityNames {
+	for n := range capabilityNames() {
 		if !all && !dropped[n] {
 			p.Keep = append(p.Keep, n)
 		}

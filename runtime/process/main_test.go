@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	case "leave": // ends, and leaves children
 		leaveChildren()
 	case "sleep":
-		select {}
+		time.Sleep(time.Hour)
 	}
 	os.Exit(99)
 }
@@ -97,7 +97,7 @@ func spawnSleeper(hide bool) int {
 func stubborn() {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println("children", spawnSleeper(false), spawnSleeper(true))
-	select {}
+	time.Sleep(time.Hour)
 }
 
 func leaveChildren() {
@@ -121,7 +121,7 @@ func superviseAndWait() {
 		fail(err)
 	}
 	fmt.Println(c.Info().PID)
-	select {}
+	time.Sleep(time.Hour)
 }
 
 func fail(err error) {

@@ -43,9 +43,9 @@ func (r *refusals) when(refused bool, format string, args ...any) {
 
 func (r *refusals) pod(pod *runtime.Pod) {
 	spec := &pod.Spec
-	for field, name := range map[string]string{"metadata.uid": string(pod.UID), "metadata.name": pod.Name, "metadata.namespace": pod.Namespace} {
-		err := checkName(name)
-		r.when(err != nil, "%s: %w", field, err)
+	for _, f := range [][2]string{{"uid", string(pod.UID)}, {"name", pod.Name}, {"namespace", pod.Namespace}} {
+		err := checkName(f[1])
+		r.when(err != nil, "metadata.%s: %w", f[0], err)
 	}
 	r.when(!spec.HostNetwork, "spec.hostNetwork: must be true, a process has the network of its host")
 	r.when(spec.HostUsers != nil && !*spec.HostUsers, "spec.hostUsers: must not be false, a process has the users of its host")
@@ -58,14 +58,18 @@ func (r *refusals) pod(pod *runtime.Pod) {
 	if sc == nil {
 		return
 	}
-	r.profiles("spec.securityContext", sc.SeccompProfile, sc.AppArmorProfile, sc.SELinuxOptions)
+	r.profiles("spec.securityContext", sc.SeccompProfile, sc.AppArmorProfile)
+	r.seLinux("spec.securityContext", sc.SELinuxOptions)
 	r.when(sc.WindowsOptions != nil, "spec.securityContext.windowsOptions: this is Linux")
 	r.when(len(sc.Sysctls) > 0, "spec.securityContext.sysctls: they would be set for the whole host")
 }
 
-func (r *refusals) profiles(field string, seccomp *corev1.SeccompProfile, appArmor *corev1.AppArmorProfile, selinux *corev1.SELinuxOptions) {
+func (r *refusals) profiles(field string, seccomp *corev1.SeccompProfile, appArmor *corev1.AppArmorProfile) {
 	r.when(seccomp != nil && seccomp.Type == corev1.SeccompProfileTypeLocalhost, "%s.seccompProfile: no profile can be loaded", field)
 	r.when(appArmor != nil && appArmor.Type == corev1.AppArmorProfileTypeLocalhost, "%s.appArmorProfile: no profile can be loaded", field)
+}
+
+func (r *refusals) seLinux(field string, selinux *corev1.SELinuxOptions) {
 	r.when(selinux != nil && *selinux != corev1.SELinuxOptions{}, "%s.seLinuxOptions: no label can be set", field)
 }
 
@@ -116,7 +120,8 @@ func findVolume(pod *runtime.Pod, name string) *corev1.Volume {
 }
 
 func (r *refusals) securityContext(field string, sc *corev1.SecurityContext) {
-	r.profiles(field, sc.SeccompProfile, sc.AppArmorProfile, sc.SELinuxOptions)
+	r.profiles(field, sc.SeccompProfile, sc.AppArmorProfile)
+	r.seLinux(field, sc.SELinuxOptions)
 	r.when(sc.WindowsOptions != nil, "%s.windowsOptions: this is Linux", field)
 	r.when(sc.ReadOnlyRootFilesystem != nil && *sc.ReadOnlyRootFilesystem, "%s.readOnlyRootFilesystem: cannot be enforced", field)
 	if sc.Capabilities == nil {

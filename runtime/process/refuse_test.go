@@ -40,6 +40,10 @@ func TestAcceptsKubeadmManifests(t *testing.T) {
 // Each row changes one thing of a pod that is accepted; want is what the refusal says, "" for still accepted.
 func TestRefuse(t *testing.T) {
 	t.Parallel()
+	type (
+		podSpec = corev1.PodSpec
+		ctr     = corev1.Container
+	)
 	mount := func(spec *corev1.PodSpec, v corev1.VolumeSource, m corev1.VolumeMount) {
 		m.Name = "v"
 		spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: v}}
@@ -47,66 +51,70 @@ func TestRefuse(t *testing.T) {
 	}
 	hostPath := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/data/"}}
 	for name, tc := range map[string]struct {
-		change func(spec *corev1.PodSpec, c *corev1.Container)
+		change func(spec *podSpec, c *ctr)
 		want   string
 	}{
-		"nothing":              {func(*corev1.PodSpec, *corev1.Container) {}, ""},
-		"a network of its own": {func(s *corev1.PodSpec, _ *corev1.Container) { s.HostNetwork = false }, "spec.hostNetwork: must be true"},
-		"users of its own":     {func(s *corev1.PodSpec, _ *corev1.Container) { s.HostUsers = ptr(false) }, "spec.hostUsers"},
-		"runtime class":        {func(s *corev1.PodSpec, _ *corev1.Container) { s.RuntimeClassName = ptr("gvisor") }, "spec.runtimeClassName"},
-		"windows":              {func(s *corev1.PodSpec, _ *corev1.Container) { s.OS = &corev1.PodOS{Name: "windows"} }, "spec.os"},
-		"hosts":                {func(s *corev1.PodSpec, _ *corev1.Container) { s.HostAliases = make([]corev1.HostAlias, 1) }, "spec.hostAliases"},
-		"dns":                  {func(s *corev1.PodSpec, _ *corev1.Container) { s.DNSPolicy = corev1.DNSNone }, "spec.dnsConfig"},
-		"cluster dns":          {func(s *corev1.PodSpec, _ *corev1.Container) { s.DNSPolicy = corev1.DNSClusterFirstWithHostNet }, ""},
-		"sysctls":              {func(s *corev1.PodSpec, _ *corev1.Container) { s.SecurityContext.Sysctls = make([]corev1.Sysctl, 1) }, "sysctls"},
-		"own seccomp profile":  {func(s *corev1.PodSpec, _ *corev1.Container) { s.SecurityContext.SeccompProfile.Type = "Localhost" }, "spec.securityContext.seccompProfile"},
-		"own apparmor profile": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"nothing":              {func(*podSpec, *ctr) {}, ""},
+		"a network of its own": {func(s *podSpec, _ *ctr) { s.HostNetwork = false }, "spec.hostNetwork: must be true"},
+		"users of its own":     {func(s *podSpec, _ *ctr) { s.HostUsers = ptr(false) }, "spec.hostUsers"},
+		"runtime class":        {func(s *podSpec, _ *ctr) { s.RuntimeClassName = ptr("gvisor") }, "spec.runtimeClassName"},
+		"windows":              {func(s *podSpec, _ *ctr) { s.OS = &corev1.PodOS{Name: "windows"} }, "spec.os"},
+		"hosts":                {func(s *podSpec, _ *ctr) { s.HostAliases = make([]corev1.HostAlias, 1) }, "spec.hostAliases"},
+		"dns":                  {func(s *podSpec, _ *ctr) { s.DNSPolicy = corev1.DNSNone }, "spec.dnsConfig"},
+		"cluster dns":          {func(s *podSpec, _ *ctr) { s.DNSPolicy = corev1.DNSClusterFirstWithHostNet }, ""},
+		"sysctls":              {func(s *podSpec, _ *ctr) { s.SecurityContext.Sysctls = make([]corev1.Sysctl, 1) }, "sysctls"},
+		"own seccomp profile": {func(s *podSpec, _ *ctr) {
+			s.SecurityContext.SeccompProfile.Type = "Localhost"
+		}, "spec.securityContext.seccompProfile"},
+		"own apparmor profile": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{AppArmorProfile: &corev1.AppArmorProfile{Type: "Localhost"}}
 		}, "spec.containers[0].securityContext.appArmorProfile"},
-		"selinux": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"selinux": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{SELinuxOptions: &corev1.SELinuxOptions{Type: "x"}}
 		}, "seLinuxOptions"},
-		"read-only root": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"read-only root": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: ptr(true)}
 		}, "readOnlyRootFilesystem"},
-		"not privileged": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"not privileged": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{Privileged: ptr(false)}
 		}, ""},
-		"unknown capability": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"unknown capability": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"FLY"}}}
 		}, `"FLY" is not known`},
-		"no command": {func(_ *corev1.PodSpec, c *corev1.Container) { c.Command, c.Args = nil, []string{"x"} }, "spec.containers[0].command: must be set"},
-		"limits": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"no command": {func(_ *podSpec, c *ctr) { c.Command, c.Args = nil, []string{"x"} }, "spec.containers[0].command: must be set"},
+		"limits": {func(_ *podSpec, c *ctr) {
 			c.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1")}
 		}, "resources.limits"},
-		"requests": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"requests": {func(_ *podSpec, c *ctr) {
 			c.Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1")}
 		}, ""},
-		"tty":                      {func(_ *corev1.PodSpec, c *corev1.Container) { c.TTY = true }, "tty"},
-		"relative directory":       {func(_ *corev1.PodSpec, c *corev1.Container) { c.WorkingDir = "x" }, "workingDir"},
-		"environment from the API": {func(_ *corev1.PodSpec, c *corev1.Container) { c.EnvFrom = make([]corev1.EnvFromSource, 1) }, "envFrom"},
-		"environment from resources": {func(_ *corev1.PodSpec, c *corev1.Container) {
+		"tty":                      {func(_ *podSpec, c *ctr) { c.TTY = true }, "tty"},
+		"relative directory":       {func(_ *podSpec, c *ctr) { c.WorkingDir = "x" }, "workingDir"},
+		"environment from the API": {func(_ *podSpec, c *ctr) { c.EnvFrom = make([]corev1.EnvFromSource, 1) }, "envFrom"},
+		"environment from resources": {func(_ *podSpec, c *ctr) {
 			c.Env = []corev1.EnvVar{{Name: "A", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{}}}}
 		}, "env[0].valueFrom"},
-		"in an init container": {func(s *corev1.PodSpec, c *corev1.Container) { s.InitContainers = []corev1.Container{{Name: "i"}} }, "spec.initContainers[0].command"},
-		"container name":       {func(_ *corev1.PodSpec, c *corev1.Container) { c.Name = "../x" }, "spec.containers[0].name"},
-		"mount at its own place": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"in an init container": {func(s *podSpec, _ *ctr) {
+			s.InitContainers = []corev1.Container{{Name: "i"}}
+		}, "spec.initContainers[0].command"},
+		"container name": {func(_ *podSpec, c *ctr) { c.Name = "../x" }, "spec.containers[0].name"},
+		"mount at its own place": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/data", ReadOnly: true})
 		}, ""},
-		"mount elsewhere": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"mount elsewhere": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/elsewhere"})
 		}, "/data/ can only be had at its own path, not at /elsewhere"},
-		"subpath": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"subpath": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/data", SubPath: "x"})
 		}, "subPath"},
-		"recursively read-only": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"recursively read-only": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/data", RecursiveReadOnly: ptr(corev1.RecursiveReadOnlyEnabled)})
 		}, "recursiveReadOnly"},
-		"emptyDir": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"emptyDir": {func(s *podSpec, _ *ctr) {
 			mount(s, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}, corev1.VolumeMount{MountPath: "/x"})
 		}, `volume "v" is not a hostPath`},
-		"emptyDir that nobody mounts": {func(s *corev1.PodSpec, _ *corev1.Container) { s.Volumes = []corev1.Volume{{Name: "v"}} }, ""},
-		"mount of no volume": {func(s *corev1.PodSpec, _ *corev1.Container) {
+		"emptyDir that nobody mounts": {func(s *podSpec, _ *ctr) { s.Volumes = []corev1.Volume{{Name: "v"}} }, ""},
+		"mount of no volume": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{})
 			s.Volumes = nil
 		}, `there is no volume "v"`},
@@ -130,7 +138,7 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-// Paths are made or refused as the kubelet does (TestOSFileTypeChecker and its neighbours in host_path_test.go).
+// Paths are made or refused as the kubelet does (TestOSFileTypeChecker and others in host_path_test.go).
 func TestHostPaths(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -182,7 +190,8 @@ func TestHostPaths(t *testing.T) {
 				path = at(path)
 			}
 			pod := testPod("p", "true")
-			pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path, Type: ptr(tc.kind)}}}}
+			volume := corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path, Type: ptr(tc.kind)}}
+			pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
 			if err := prepareHostPaths(pod); err != nil {
 				t.Errorf("a volume that nobody mounts: %v", err)
 			}
