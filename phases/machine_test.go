@@ -55,7 +55,7 @@ func (f *fakeSupervisor) Status(context.Context) (runtime.Status, error) {
 		if f.fail && name == "etcd" {
 			code := 1
 			pod.Ready, pod.State = false, "BackOff"
-			pod.Containers = []runtime.ContainerStatus{{Name: name, ExitCode: &code, RestartCount: 2, LastProbe: "connection refused",
+			pod.Containers = []runtime.ContainerStatus{{Name: name, ExitCode: &code, RestartCount: 2, LastProbe: "connection refused", Reason: "CrashLoopBackOff",
 				LogPath: filepath.Join(f.paths.PodLogs, "kube-system_etcd-node-1_0123", "etcd", "0.log")}}
 		}
 		s.Pods = append(s.Pods, pod)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,11 @@ func (s WaitHealthy) Describe() string {
 const (
 	pollPeriod = 15 * time.Millisecond
 	// enoughExits is how many restarts after failures make a crash loop, if the
-	// supervisor has not come to that conclusion (BackOff) before.
+	// supervisor has not come to that conclusion before.
 	enoughExits = 3
+	// crashLoop is the kubelet's reason of a container whose next start has to wait:
+	// it has failed twice, for the first restart comes at once.
+	crashLoop = "CrashLoopBackOff"
 	// silence is how long a supervisor may not answer while its pods are waited for.
 	silence = 3 * time.Second
 )
@@ -97,8 +101,11 @@ func (s WaitHealthy) hopeless(status runtime.Status) []PodFailure {
 			continue
 		}
 		for _, c := range pod.Containers {
-			failed := c.ExitCode != nil && *c.ExitCode != 0
-			if pod.State == "BackOff" && (failed || len(pod.Containers) == 1) || failed && c.RestartCount >= enoughExits {
+			exited := c.ExitCode != nil && *c.ExitCode != 0
+			switch {
+			case c.Reason == crashLoop && c.ExitCode == nil:
+				failures = append(failures, failureOf(pod, c, "it cannot be started"))
+			case c.Reason == crashLoop, exited && c.RestartCount >= enoughExits:
 				failures = append(failures, failureOf(pod, c, fmt.Sprintf("it keeps exiting (%d restarts)", c.RestartCount)))
 			}
 		}
@@ -132,7 +139,7 @@ func (s WaitHealthy) unready(status runtime.Status) []PodFailure {
 			continue
 		}
 		if len(pod.Containers) == 0 {
-			failures = append(failures, PodFailure{Pod: name, What: orUnknown(pod.LastError)})
+			failures = append(failures, PodFailure{Pod: name, What: orUnknown(cmp.Or(pod.LastError, pod.Message))})
 		}
 		for _, c := range pod.Containers {
 			if !c.Ready {
@@ -148,7 +155,7 @@ func failureOf(pod runtime.PodStatus, c runtime.ContainerStatus, what string) Po
 		Pod: pod.Name, Container: c.Name, What: what, Probe: c.LastProbe, Restarts: c.RestartCount,
 		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Log: tailLog(c.LogPath),
 	}
-	for _, text := range []string{c.Message, pod.LastError} {
+	for _, text := range []string{pod.LastError, c.Message} { // a back-off says less than what led to it
 		if f.Message == "" && !slices.Contains(f.Log, text) {
 			f.Message = text
 		}

@@ -36,6 +36,11 @@ func container(name string, restarts, code int, logPath string) runtime.Containe
 		LastProbe: "Get https://127.0.0.1:6443/livez: connection refused"}
 }
 
+func looping(c runtime.ContainerStatus) runtime.ContainerStatus {
+	c.Reason = crashLoop
+	return c
+}
+
 func TestWaitHealthy(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "2.log")
 	const lines = "2026-01-02T03:04:05Z stdout F starting\n" +
@@ -81,12 +86,31 @@ func TestWaitHealthy(t *testing.T) {
 				if d < 2*time.Second {
 					return both(podStatus("etcd", "Running", false, container("etcd", 1, 1, log)), starting)
 				}
-				return both(podStatus("etcd", "BackOff", false, container("etcd", 2, 1, log)), starting)
+				return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2, 1, log))), starting)
 			},
 			within: 2*time.Second + 2*pollPeriod,
 			want: []string{"etcd did not become healthy in 2.0 s", "keeps exiting (2 restarts)", "code 1", "address already in use",
 				"livez: connection refused", log},
 			hint: "holds the port",
+		},
+		"a program that cannot be started ends it": {
+			status: func(time.Duration) (runtime.Status, error) {
+				etcd := podStatus("etcd", "BackOff", false, looping(runtime.ContainerStatus{Name: "etcd", Message: "back-off 10s"}))
+				etcd.LastError = "container etcd cannot be started: exec format error"
+				return both(etcd, starting)
+			},
+			within: pollPeriod,
+			want:   []string{"etcd: it cannot be started", "exec format error"},
+			hint:   "another architecture",
+		},
+		"the first exit does not: it is started again at once": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < time.Second {
+					return both(podStatus("etcd", "BackOff", false, container("etcd", 0, 1, log)), starting)
+				}
+				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true))
+			},
+			within: time.Second + 2*pollPeriod,
 		},
 		"many exits end it too": {
 			status: func(d time.Duration) (runtime.Status, error) {
