@@ -96,7 +96,8 @@ func (p Patch) target() (target, note string, err error) {
 		}
 	}
 	if target == "" {
-		return "", fmt.Sprintf("The file %s is no patch: its name does not begin with one of %s.", p.Name, strings.Join(targets(), ", ")), nil
+		known := strings.Join(targets(), ", ")
+		return "", fmt.Sprintf("The file %s is no patch: its name does not begin with one of %s.", p.Name, known), nil
 	}
 	if len(p.Data) == 0 {
 		return "", fmt.Sprintf("The patch %s is empty.", p.Name), nil

@@ -36,7 +36,8 @@ func TestApplyPatches(t *testing.T) {
 		patches []Patch
 		check   func([]File) bool
 	}{
-		"strategic": {[]Patch{{"kube-apiserver.yaml", []byte("spec:\n  containers:\n  - name: kube-apiserver\n    resources:\n      requests: {cpu: 1}\n")}},
+		"strategic": {[]Patch{{"kube-apiserver.yaml", []byte(
+			"spec:\n  containers:\n  - name: kube-apiserver\n    resources: {requests: {cpu: 1}}\n")}},
 			func(f []File) bool {
 				p := pick(f, APIServer).Pod
 				return p.Spec.Containers[0].Resources.Requests.Cpu().String() == "1" && len(p.Spec.Containers[0].Command) > 10
@@ -232,7 +233,8 @@ func TestMergePatch(t *testing.T) {
 func FuzzApplyPatches(f *testing.F) {
 	f.Add("etcd.yaml", []byte("spec:\n  containers:\n  - name: etcd\n    resources: {requests: {cpu: 1}}\n"))
 	f.Add("etcd+merge.yaml", []byte(`{"spec": {"volumes": null}}`))
-	f.Add("etcd+json.yaml", []byte("- {op: move, from: /spec/volumes/0, path: /spec/volumes/1}\n- {op: copy, from: /spec, path: /status}\n"))
+	f.Add("etcd+json.yaml", []byte("- {op: move, from: /spec/volumes/0, path: /spec/volumes/1}\n"))
+	f.Add("etcd+json.yaml", []byte("- {op: copy, from: /spec, path: /status}\n"))
 	f.Add("etcd.yaml", []byte("spec: {volumes: [{$patch: replace}, {name: x}], $setElementOrder/volumes: [{name: x}], $retainKeys: [a]}\n"))
 	f.Add("etcd.yaml", []byte("spec: {$deleteFromPrimitiveList/tolerations: [1], containers: [{$patch: delete, name: etcd}]}\n"))
 	files := patchFiles(f)

@@ -371,3 +371,11 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, errs := load("init", everything); len(errs) > 0 {
+			b.Fatal(errs)
+		}
+	}
+}

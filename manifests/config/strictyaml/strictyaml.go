@@ -112,13 +112,13 @@ func parts(data []byte) []Document {
 	current := Document{Line: 1}
 	var out []Document
 	line, start := 1, 0
-	for rest := data; len(rest) > 0; line++ {
+	for rest := data; len(rest) > 0 && len(out) <= maxDocuments; line++ {
 		end := bytes.IndexByte(rest, '\n') + 1
 		if end == 0 {
 			end = len(rest)
 		}
 		offset := len(data) - len(rest)
-		if separator.Match(rest[:end]) && !onlyDirectives(data[start:offset]) {
+		if isSeparator(rest[:end]) && !onlyDirectives(data[start:offset]) {
 			current.Text = data[start:offset]
 			out = append(out, current)
 			current, start = Document{Line: line}, offset
@@ -129,7 +129,10 @@ func parts(data []byte) []Document {
 	return append(out, current)
 }
 
-var separator = regexp.MustCompile(`^---(\s|$)`)
+func isSeparator(line []byte) bool {
+	rest, ok := bytes.CutPrefix(line, []byte("---"))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
 
 // onlyDirectives reports whether text is of comments and at least one directive, such as %YAML 1.2.
 func onlyDirectives(text []byte) bool {
