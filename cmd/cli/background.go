@@ -130,7 +130,7 @@ func watchProcess(pid int) (func(context.Context) error, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }() // there is nothing to lose in it
 		for ctx.Err() == nil {
 			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
 			if n > 0 {

@@ -15,15 +15,24 @@ func mustComplete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 }
 
 // noFiles completes with nothing: the shell must not offer file names.
-var noFiles = cobra.NoFileCompletions
+func noFiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
 
 func completeDirs(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// completeWords completes with words that are known beforehand.
+func completeWords(words ...cobra.Completion) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
 func registerGlobalCompletions(root *cobra.Command) {
 	mustComplete(root, "root", completeDirs)
 	mustComplete(root, "components-dir", completeDirs)
 	mustComplete(root, "port-offset", noFiles)
-	mustComplete(root, "settings", cobra.FixedCompletions([]cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt))
+	mustComplete(root, "settings", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt
+	})
 }

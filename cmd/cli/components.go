@@ -55,7 +55,8 @@ func (a *app) findComponent(name string) (string, error) {
 		path, err := exec.LookPath(filepath.Join(dir, name))
 		var unusable *exec.Error
 		if errors.As(err, &unusable) {
-			return "", withHint(fmt.Errorf("cannot run %s: %w", unusable.Name, unusable.Err), "--components-dir names a directory with an executable "+name)
+			return "", withHint(fmt.Errorf("cannot run %s: %w", unusable.Name, unusable.Err),
+				"--components-dir names a directory with an executable "+name)
 		}
 		return path, err
 	}

@@ -34,26 +34,41 @@ type configFlags struct {
 // add gives the flags to a command and to those below it.
 func (f *configFlags) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&f.advertiseAddress, "apiserver-advertise-address", "", "The IP `address` on which the API server says it listens; any address of this machine, 127.0.0.1 too. Default: the address of the default route.")
-	flags.IntVar(&f.bindPort, "apiserver-bind-port", config.DefaultBindPort, "Port for the API server to bind to; --port-offset is added.")
-	flags.StringVar(&f.nodeName, "node-name", "", "The node's name. Default: the host name, in lower case.")
-	flags.StringSliceVar(&f.serviceCIDR, "service-cidr", []string{config.DefaultServiceSubnet}, "`CIDR` of the virtual IPs of Services; two, separated by a comma, for dual stack.")
-	flags.StringSliceVar(&f.podNetworkCIDR, "pod-network-cidr", nil, "`CIDR` of the pod network, from which each node gets a part; two, separated by a comma, for dual stack. Default: none.")
-	flags.StringVar(&f.serviceDNSDomain, "service-dns-domain", config.DefaultDNSDomain, "Domain of Services, such as myorg.internal.")
-	flags.StringVar(&f.controlPlaneEndpoint, "control-plane-endpoint", "", "A stable IP address or DNS name for the control plane, with or without :port.")
-	flags.StringSliceVar(&f.certExtraSANs, "apiserver-cert-extra-sans", nil, "More IP addresses and DNS `names` for the API server's certificate.")
-	flags.StringVar(&f.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
-	flags.StringVar(&f.kubernetesVersion, "kubernetes-version", config.DefaultKubernetesVersion, "Kubernetes version of the control plane.")
-	flags.StringVar(&f.imageRepository, "image-repository", config.DefaultImageRepository, "Registry of the images that the manifests name.")
-	flags.StringSliceVar(&f.ignorePreflight, "ignore-preflight-errors", nil, "`Checks` whose errors are shown as warnings, such as 'NumCPU,Mem'; 'all' for all of them.")
+	flags.StringVar(&f.advertiseAddress, "apiserver-advertise-address", "",
+		"The IP `address` at which others reach the API server; 127.0.0.1 is allowed. Default: that of the default route.")
+	flags.IntVar(&f.bindPort, "apiserver-bind-port", config.DefaultBindPort,
+		"Port for the API server to bind to; --port-offset is added.")
+	flags.StringVar(&f.nodeName, "node-name", "",
+		"The node's name. Default: the host name, in lower case.")
+	flags.StringSliceVar(&f.serviceCIDR, "service-cidr", []string{config.DefaultServiceSubnet},
+		"`CIDR` of the virtual IPs of Services; two, separated by a comma, for dual stack.")
+	flags.StringSliceVar(&f.podNetworkCIDR, "pod-network-cidr", nil,
+		"`CIDR` of the pod network, from which each node gets a part; two for dual stack. Default: none.")
+	flags.StringVar(&f.serviceDNSDomain, "service-dns-domain", config.DefaultDNSDomain,
+		"`Domain` of Services, such as myorg.internal.")
+	flags.StringVar(&f.controlPlaneEndpoint, "control-plane-endpoint", "",
+		"A stable IP address or DNS name for the control plane, with or without :port.")
+	flags.StringSliceVar(&f.certExtraSANs, "apiserver-cert-extra-sans", nil,
+		"More IP addresses and DNS `names` for the API server's certificate.")
+	flags.StringVar(&f.certDir, "cert-dir", defaultCertDir,
+		"Directory of the certificates, below --root.")
+	flags.StringVar(&f.kubernetesVersion, "kubernetes-version", config.DefaultKubernetesVersion,
+		"Kubernetes `version` of the control plane.")
+	flags.StringVar(&f.imageRepository, "image-repository", config.DefaultImageRepository,
+		"`Registry` of the images that the manifests name.")
+	flags.StringSliceVar(&f.ignorePreflight, "ignore-preflight-errors", nil,
+		"`Checks` whose errors are shown as warnings, such as 'NumCPU,Mem'; 'all' for all of them.")
 	flags.StringSliceVar(&f.skipPhases, "skip-phases", nil, "`Phases` to leave out.")
-	flags.StringVar(&f.runtime, "runtime", config.RuntimeProcess, "What runs the components: process (host processes).")
-	for _, name := range []string{"apiserver-advertise-address", "apiserver-bind-port", "node-name", "service-cidr", "pod-network-cidr",
-		"service-dns-domain", "control-plane-endpoint", "apiserver-cert-extra-sans", "image-repository"} {
+	flags.StringVar(&f.runtime, "runtime", config.RuntimeProcess,
+		"What runs the components: process (host processes).")
+	for _, name := range []string{
+		"apiserver-advertise-address", "apiserver-bind-port", "node-name", "service-cidr", "pod-network-cidr",
+		"service-dns-domain", "control-plane-endpoint", "apiserver-cert-extra-sans", "image-repository",
+	} {
 		mustComplete(cmd, name, noFiles)
 	}
-	mustComplete(cmd, "kubernetes-version", cobra.FixedCompletions([]cobra.Completion{config.DefaultKubernetesVersion}, cobra.ShellCompDirectiveNoFileComp))
-	mustComplete(cmd, "runtime", cobra.FixedCompletions([]cobra.Completion{config.RuntimeProcess}, cobra.ShellCompDirectiveNoFileComp))
+	mustComplete(cmd, "kubernetes-version", completeWords(config.DefaultKubernetesVersion))
+	mustComplete(cmd, "runtime", completeWords(config.RuntimeProcess))
 	mustComplete(cmd, "cert-dir", completeDirs)
 }
 

@@ -108,7 +108,7 @@ func hints(err error) []string {
 	for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
 		e := queue[0]
 		add(e)
-		switch wrapper := e.(type) {
+		switch wrapper := e.(type) { //nolint:errorlint // it walks the chain itself
 		case interface{ Unwrap() error }:
 			if inner := wrapper.Unwrap(); inner != nil {
 				queue = append(queue, inner)

@@ -19,13 +19,34 @@ func TestPrintError(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"one", errors.New("cannot write x: denied"), "kubecrank: cannot write x: denied\n"},
-		{"hint of an inner error", fmt.Errorf("cannot write x: %w", full), "kubecrank: cannot write x: no space left on device\nhint: free some space\n"},
-		{"same hint twice", withHint(fmt.Errorf("cannot: %w", full), "free some space"), "kubecrank: cannot: no space left on device\nhint: free some space\n"},
-		{"hints of both, the cause's first", withHint(full, "and run it again"), "kubecrank: no space left on device\nhint: free some space\nhint: and run it again\n"},
-		{"several", &usageError{err: errors.Join(errors.New("a is bad"), errors.Join(nil, full))}, "kubecrank: 2 problems\n  - a is bad\n  - no space left on device\n    hint: free some space\n"},
-		{"a join of one", errors.Join(nil, full), "kubecrank: no space left on device\nhint: free some space\n"},
-		{"two causes in one sentence", fmt.Errorf("cannot go on: %w (and %w)", full, errors.New("more")), "kubecrank: cannot go on: no space left on device (and more)\nhint: free some space\n"},
+		{
+			"one", errors.New("cannot write x: denied"),
+			"kubecrank: cannot write x: denied\n",
+		},
+		{
+			"hint of an inner error", fmt.Errorf("cannot write x: %w", full),
+			"kubecrank: cannot write x: no space left on device\nhint: free some space\n",
+		},
+		{
+			"same hint twice", withHint(fmt.Errorf("cannot: %w", full), "free some space"),
+			"kubecrank: cannot: no space left on device\nhint: free some space\n",
+		},
+		{
+			"hints of both, the cause's first", withHint(full, "and run it again"),
+			"kubecrank: no space left on device\nhint: free some space\nhint: and run it again\n",
+		},
+		{
+			"several", &usageError{err: errors.Join(errors.New("a is bad"), errors.Join(nil, full))},
+			"kubecrank: 2 problems\n  - a is bad\n  - no space left on device\n    hint: free some space\n",
+		},
+		{
+			"a join of one", errors.Join(nil, full),
+			"kubecrank: no space left on device\nhint: free some space\n",
+		},
+		{
+			"two causes in one sentence", fmt.Errorf("cannot go on: %w (and %w)", full, errors.New("more")),
+			"kubecrank: cannot go on: no space left on device (and more)\nhint: free some space\n",
+		},
 		{"a result that speaks for itself", fmt.Errorf("status: %w", &exitError{code: ExitUnhealthy}), ""},
 	} {
 		var b strings.Builder

@@ -51,7 +51,8 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 	}
 	flags.add(cmd)
 	output := addOutput(cmd, cmd.PersistentFlags(), "text", "yaml", "json")
-	cmd.PersistentFlags().BoolVar(&opts.dryRun, "dry-run", false, "Print the plan, its difference to this machine and the manifests, and change nothing.")
+	cmd.PersistentFlags().BoolVar(&opts.dryRun, "dry-run", false,
+		"Print the plan, its difference to this machine and the manifests, and change nothing.")
 	start := func(cmd *cobra.Command, phase string) error {
 		opts.format, opts.phase = output.value, phase
 		cfg, err := flags.config(cmd.Flags(), a.global)

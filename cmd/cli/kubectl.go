@@ -98,7 +98,8 @@ func (a *app) kubectlEnv(args []string, needed bool) ([]string, error) {
 		f.Close()
 	case !needed:
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, withHint(fmt.Errorf("cannot run kubectl: there is no control plane here: %s does not exist", kubeconfig), a.notHereHint())
+		err := fmt.Errorf("cannot run kubectl: there is no control plane here: %s does not exist", kubeconfig)
+		return nil, withHint(err, a.notHereHint())
 	default:
 		return nil, withHint(fmt.Errorf("cannot run kubectl: %w", err), "run it as the user who ran kubecrank init, or with sudo")
 	}

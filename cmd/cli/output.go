@@ -22,7 +22,7 @@ type outputFlag struct {
 func addOutput(cmd *cobra.Command, flags *pflag.FlagSet, formats ...string) *outputFlag {
 	o := &outputFlag{value: formats[0], formats: formats}
 	flags.VarP(o, "output", "o", "Output format: "+strings.Join(formats, ", ")+".")
-	mustComplete(cmd, "output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	mustComplete(cmd, "output", completeWords(formats...))
 	return o
 }
 

@@ -50,7 +50,11 @@ const (
 	plain      = "\x1b[0m"
 )
 
-var spinner = [...]string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
+// spinner is the picture of a frame.
+func spinner(frame int) string {
+	pictures := [...]string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
+	return pictures[frame%len(pictures)]
+}
 
 // newProgress starts showing; close ends it.
 func (a *app) newProgress() *progress {
@@ -145,12 +149,12 @@ func (p *progress) finish(t *task, ok bool) {
 }
 
 func (p *progress) mark(ok bool) string {
-	sign, colour := "✓", green
+	sign, color := "✓", green
 	if !ok {
-		sign, colour = "✗", red
+		sign, color = "✗", red
 	}
 	if p.live {
-		sign = colour + sign + plain
+		sign = color + sign + plain
 	}
 	return sign
 }
@@ -177,7 +181,7 @@ func (p *progress) draw() {
 	if most := p.width - 4; most > 0 && len(text) > most {
 		text = append(text[:most-1], '…')
 	}
-	fmt.Fprintf(p.w, "%s %s %s", clearLine, spinner[p.frame%len(spinner)], string(text))
+	fmt.Fprintf(p.w, "%s %s %s", clearLine, spinner(p.frame), string(text))
 }
 
 // animate moves the spinner, and tells a pipe of what is slow.

@@ -147,8 +147,12 @@ func (a *app) printReset(r *run, result plan.Result, format string) error {
 	took := time.Since(r.began)
 	w := a.stdio.Out
 	if format == "json" {
-		left := append([]plan.LeftBehind{}, result.Left...)
-		return writeJSON(w, resetSummary{Changed: result.Changed, Seconds: took.Round(time.Millisecond).Seconds(), Phases: r.phases, Left: left})
+		return writeJSON(w, resetSummary{
+			Changed: result.Changed,
+			Seconds: took.Round(time.Millisecond).Seconds(),
+			Phases:  append([]phaseTime{}, r.phases...),
+			Left:    append([]plan.LeftBehind{}, result.Left...),
+		})
 	}
 	if r.facts.History.Records == 0 {
 		fmt.Fprintf(w, "There is nothing to reset: there is no journal %s.\n", r.cfg.Paths().Journal)

@@ -122,11 +122,16 @@ const (
 )
 
 func (g *globalFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&g.root, "root", "", "Directory below which everything lies, instead of the host's own paths. Needs no root rights.")
-	flags.StringVar(&g.settings, "settings", "", "Settings `file` (yaml, json or toml) with flag names as keys. Default "+defaultSettings+" (below --root when that is given), if it exists.")
-	flags.StringVar(&g.componentsDir, "components-dir", "", "Directory with the component binaries, instead of those inside this program.")
-	flags.IntVar(&g.portOffset, "port-offset", 0, "Number added to every port, so that several control planes run on one machine.")
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "No progress on stderr; results and errors are still printed.")
+	flags.StringVar(&g.root, "root", "",
+		"Directory below which everything lies, instead of the host's own paths. Needs no root rights.")
+	flags.StringVar(&g.settings, "settings", "",
+		"Settings `file` (yaml, json or toml) with flag names as keys. Default: "+defaultSettings+", below --root, if it exists.")
+	flags.StringVar(&g.componentsDir, "components-dir", "",
+		"Directory with the component binaries, instead of those inside this program.")
+	flags.IntVar(&g.portOffset, "port-offset", 0,
+		"Number added to every port, so that several control planes run on one machine.")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false,
+		"No progress on stderr; results and errors are still printed.")
 	flags.CountVarP(&g.verbosity, "verbose", "v", "Also show the single steps.")
 }
 
@@ -181,7 +186,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 
 // isFlagError is true for pflag's errors that nobody has looked at yet.
 func isFlagError(err error) bool {
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // once wrapped, somebody has looked at it
 	case *pflag.NotExistError, *pflag.ValueRequiredError, *pflag.InvalidValueError, *pflag.InvalidSyntaxError:
 		return true
 	}

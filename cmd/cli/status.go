@@ -79,11 +79,13 @@ func (a *app) explainNotRunning(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		socket := config.PathsBelow(a.global.root).Socket
-		return withHint(fmt.Errorf("cannot ask the supervisor: %s is not for this user", socket), "run it as the user who ran kubecrank init, or with sudo")
+		return withHint(fmt.Errorf("cannot ask the supervisor: %s is not for this user", socket),
+			"run it as the user who ran kubecrank init, or with sudo")
 	case !errors.Is(err, runtime.ErrNotRunning):
 		return err
 	}
-	return withHint(err, "kubecrank init"+a.rootFlag()+" starts the control plane; kubecrank supervise"+a.rootFlag()+" only the supervisor")
+	root := a.rootFlag()
+	return withHint(err, "kubecrank init"+root+" starts the control plane; kubecrank supervise"+root+" only the supervisor")
 }
 
 // rootFlag is what a command line needs to mean this control plane.

@@ -58,11 +58,16 @@ leaves the rest running.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return a.runSupervise(cmd.Context(), opts) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&opts.manifestPath, "pod-manifest-path", "", "Directory with static pods, or one `file`. Default: /etc/kubernetes/manifests, below --root.")
-	flags.StringVar(&opts.manifestURL, "manifest-url", "", "`URL` of a pod or a PodList; read beside the directory.")
-	flags.StringArrayVar(&opts.headers, "manifest-url-header", nil, "`Header` to send to the URL, as 'Name: value'; may be given several times.")
-	flags.StringVar(&opts.nodeName, "node-name", "", "The node's name, which ends the names of the pods. Default: the host name, in lower case.")
-	flags.StringVar(&opts.nodeIP, "node-ip", "", "The node's IP `address`, for pods that ask for status.hostIP.")
+	flags.StringVar(&opts.manifestPath, "pod-manifest-path", "",
+		"Directory with static pods, or one `file`. Default: /etc/kubernetes/manifests, below --root.")
+	flags.StringVar(&opts.manifestURL, "manifest-url", "",
+		"`URL` of a pod or a PodList; read beside the directory.")
+	flags.StringArrayVar(&opts.headers, "manifest-url-header", nil,
+		"`Header` to send to the URL, as 'Name: value'; may be given several times.")
+	flags.StringVar(&opts.nodeName, "node-name", "",
+		"The node's name, which ends the names of the pods. Default: the host name, in lower case.")
+	flags.StringVar(&opts.nodeIP, "node-ip", "",
+		"The node's IP `address`, for pods that ask for status.hostIP.")
 	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
 	_ = flags.MarkHidden("adopt-only") // it exists: the line above makes it. Start nothing; a stop is coming.
 	mustComplete(cmd, "manifest-url", noFiles)
@@ -187,7 +192,8 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 	for _, h := range o.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, withHint(usage("cannot use --manifest-url-header: it is no 'Name: value'"), "such as --manifest-url-header 'Authorization: Bearer TOKEN'")
+			return nil, withHint(usage("cannot use --manifest-url-header: it is no 'Name: value'"),
+				"such as --manifest-url-header 'Authorization: Bearer TOKEN'")
 		}
 		header.Add(name, strings.TrimSpace(value))
 	}
