@@ -83,7 +83,7 @@ func TestStatic_011_012_013_042_043_Refused(t *testing.T) {
 		"ephemeral":          {podWith("ephemeralContainers: [{name: e, image: i}]"), "invalid pod: [spec.ephemeralContainers: Forbidden: cannot be set on create]"},
 		"gates":              {podWith("schedulingGates: [{name: a.b/c}]"), "invalid pod: [spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared]"},
 		"no containers":      {podWith("containers: []"), "invalid pod: [spec.containers: Required value]"},
-		"several things":     {podWith("restartPolicy: Sometimes\ncontainers: [{name: C}]"), `invalid pod: [spec.containers[0].image: Required value spec.containers[0].name: Invalid value: "C": a lowercase RFC 1123 label`},
+		"several things":     {podWith("restartPolicy: Sometimes\ncontainers: [{name: C}]"), `invalid pod: [spec.containers[0].name: Invalid value: "C": a lowercase RFC 1123 label`},
 		"a long name":        {strings.Replace(podWith(""), "{name: p}", "{name: "+strings.Repeat("p", 250)+"}", 1), "invalid pod: [metadata.name: Invalid value: "},
 		"a UID with a slash": {strings.Replace(podWith(""), "{name: p}", "{name: p, uid: ../../etc}", 1), "invalid pod: [metadata.uid: Invalid value: "},
 	} {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // setDefaults fills in what the API server would, as far as a static pod can have it
@@ -30,11 +31,45 @@ func setDefaults(pod *corev1.Pod) {
 	setIfZero(&spec.RestartPolicy, corev1.RestartPolicyAlways)
 	setIfNil(&spec.SecurityContext, corev1.PodSecurityContext{})
 	setIfNil(&spec.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
+	if *spec.TerminationGracePeriodSeconds < 0 {
+		*spec.TerminationGracePeriodSeconds = 1 // conversion from v1 does this
+	}
+	defaultPodResources(spec)
 	setIfZero(&spec.SchedulerName, corev1.DefaultSchedulerName)
 	for i := range spec.Volumes {
 		defaultVolume(&spec.Volumes[i])
 	}
 	roundUp(spec.Overhead)
+}
+
+// defaultPodResources fills in the requests of the whole pod, if it has limits of its own: those of
+// its containers together, or else the limits (defaultPodRequests). Limits on hugepages are left as they are.
+func defaultPodResources(spec *corev1.PodSpec) {
+	if spec.Resources == nil || len(spec.Resources.Limits) == 0 {
+		return
+	}
+	if spec.Resources.Requests == nil {
+		spec.Resources.Requests = corev1.ResourceList{}
+	}
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if _, ok := spec.Resources.Requests[name]; ok {
+			continue
+		}
+		var sum resource.Quantity
+		for i := range spec.Containers {
+			if q, ok := spec.Containers[i].Resources.Requests[name]; ok {
+				sum.Add(q)
+			}
+		}
+		if limit, ok := spec.Resources.Limits[name]; sum.IsZero() && ok {
+			sum = limit.DeepCopy()
+		}
+		if !sum.IsZero() {
+			spec.Resources.Requests[name] = sum
+		}
+	}
+	roundUp(spec.Resources.Limits)
+	roundUp(spec.Resources.Requests)
 }
 
 func requestsFromLimits(r *corev1.ResourceRequirements) {
@@ -126,6 +161,10 @@ func defaultVolume(v *corev1.Volume) {
 		}
 	case v.ISCSI != nil:
 		setIfZero(&v.ISCSI.ISCSIInterface, "default")
+	case v.RBD != nil:
+		setIfZero(&v.RBD.RBDPool, "rbd")
+		setIfZero(&v.RBD.RadosUser, "admin")
+		setIfZero(&v.RBD.Keyring, "/etc/ceph/keyring")
 	}
 }
 

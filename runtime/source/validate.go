@@ -1,11 +1,9 @@
 package source
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"net"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,12 +34,26 @@ func validatePod(pod *corev1.Pod) field.ErrorList {
 	errs = append(errs, oneOf(spec.DNSPolicy, path.Child("dnsPolicy"),
 		corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
 	errs = append(errs, metav1validation.ValidateLabels(spec.NodeSelector, path.Child("nodeSelector"))...)
-	errs = append(errs, validatePodSecurity(spec.SecurityContext, path.Child("securityContext"))...)
+	errs = append(errs, validatePodSecurity(spec, path.Child("securityContext"))...)
+	errs = append(errs, validateDNSConfig(spec, path.Child("dnsConfig"))...)
+	for i, gate := range spec.ReadinessGates {
+		for _, msg := range validation.IsQualifiedName(string(gate.ConditionType)) {
+			errs = append(errs, field.Invalid(path.Child("readinessGates").Index(i).Child("conditionType"), string(gate.ConditionType), msg))
+		}
+	}
+	errs = append(errs, validateHostUsers(spec, path)...)
 	errs = append(errs, validateNames(spec, path)...)
 	errs = append(errs, validateTolerations(spec.Tolerations, path.Child("tolerations"))...)
 	errs = append(errs, validateHostAliases(spec.HostAliases, path.Child("hostAliases"))...)
 	if seconds := spec.ActiveDeadlineSeconds; seconds != nil && (*seconds < 1 || *seconds > math.MaxInt32) {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *seconds, validation.InclusiveRangeError(1, math.MaxInt32)))
+	}
+	if spec.PreemptionPolicy != nil {
+		errs = append(errs, oneOf(*spec.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+	}
+	errs = append(errs, validateQuantities(spec.Overhead, path.Child("overhead", "limits"))...)
+	if spec.Resources != nil {
+		errs = append(errs, validateResources(spec.Resources, path.Child("resources"))...)
 	}
 	if spec.OS != nil && spec.OS.Name != corev1.Linux {
 		errs = append(errs, field.NotSupported(path.Child("os", "name"), spec.OS.Name, []corev1.OSName{corev1.Linux}))
@@ -52,10 +64,6 @@ func validatePod(pod *corev1.Pod) field.ErrorList {
 	if len(spec.SchedulingGates) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
 	}
-	// Some checks walk maps; the same manifest must always give the same message.
-	slices.SortStableFunc(errs, func(a, b *field.Error) int {
-		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Error(), b.Error()))
-	})
 	return errs
 }
 
@@ -81,55 +89,6 @@ func validateNames(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	}
 	if spec.Subdomain != "" {
 		errs = append(errs, dnsLabel(spec.Subdomain, path.Child("subdomain"))...)
-	}
-	return errs
-}
-
-func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.ErrorList {
-	if sc == nil {
-		return nil
-	}
-	errs := validateUser(sc.RunAsUser, sc.RunAsGroup, path)
-	if sc.FSGroup != nil {
-		for _, msg := range validation.IsValidGroupID(*sc.FSGroup) {
-			errs = append(errs, field.Invalid(path.Child("fsGroup"), *sc.FSGroup, msg))
-		}
-	}
-	for i, gid := range sc.SupplementalGroups {
-		for _, msg := range validation.IsValidGroupID(gid) {
-			errs = append(errs, field.Invalid(path.Child("supplementalGroups").Index(i), gid, msg))
-		}
-	}
-	return append(errs, validateSeccomp(sc.SeccompProfile, path.Child("seccompProfile"))...)
-}
-
-func validateUser(user, group *int64, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if user != nil {
-		for _, msg := range validation.IsValidUserID(*user) {
-			errs = append(errs, field.Invalid(path.Child("runAsUser"), *user, msg))
-		}
-	}
-	if group != nil {
-		for _, msg := range validation.IsValidGroupID(*group) {
-			errs = append(errs, field.Invalid(path.Child("runAsGroup"), *group, msg))
-		}
-	}
-	return errs
-}
-
-func validateSeccomp(p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
-	if p == nil {
-		return nil
-	}
-	errs := oneOf(p.Type, path.Child("type"),
-		corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
-	local := p.Type == corev1.SeccompProfileTypeLocalhost
-	switch {
-	case local && (p.LocalhostProfile == nil || *p.LocalhostProfile == ""):
-		errs = append(errs, field.Required(path.Child("localhostProfile"), "must be set when seccomp type is Localhost"))
-	case !local && p.LocalhostProfile != nil:
-		errs = append(errs, field.Invalid(path.Child("localhostProfile"), *p.LocalhostProfile, "can only be set when seccomp type is Localhost"))
 	}
 	return errs
 }
@@ -171,9 +130,7 @@ func validateTolerations(tolerations []corev1.Toleration, path *field.Path) fiel
 func validateHostAliases(aliases []corev1.HostAlias, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, alias := range aliases {
-		if net.ParseIP(alias.IP) == nil {
-			errs = append(errs, field.Invalid(path.Index(i).Child("ip"), alias.IP, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
-		}
+		errs = append(errs, validateIP(alias.IP, path.Index(i).Child("ip"))...)
 		for j, name := range alias.Hostnames {
 			for _, msg := range validation.IsDNS1123Subdomain(name) {
 				errs = append(errs, field.Invalid(path.Index(i).Child("hostnames").Index(j), name, msg))
@@ -189,19 +146,73 @@ func validateHostNetworkPorts(spec *corev1.PodSpec, path *field.Path) field.Erro
 	if !spec.HostNetwork {
 		return nil
 	}
-	check := func(list []corev1.Container, path *field.Path) {
-		for i := range list {
-			for j, port := range list[i].Ports {
-				if port.HostPort != port.ContainerPort {
-					errs = append(errs, field.Invalid(path.Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
-						"must match `containerPort` when `hostNetwork` is true"))
-				}
+	for i := range spec.Containers {
+		for j, port := range spec.Containers[i].Ports {
+			if port.HostPort != port.ContainerPort {
+				errs = append(errs, field.Invalid(path.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
+					"must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
 	}
-	check(spec.Containers, path.Child("containers"))
-	check(spec.InitContainers, path.Child("initContainers"))
 	return errs
+}
+
+func validateHostUsers(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if spec.HostUsers == nil || *spec.HostUsers {
+		return nil
+	}
+	var errs field.ErrorList
+	for _, with := range []struct {
+		name string
+		set  bool
+	}{{"hostNetwork", spec.HostNetwork}, {"HostPID", spec.HostPID}, {"HostIPC", spec.HostIPC}} {
+		if with.set {
+			errs = append(errs, field.Forbidden(path.Child(with.name), "when `hostUsers` is false"))
+		}
+	}
+	return errs
+}
+
+// validateDNSConfig knows the limits of pkg/apis/core/validation: 3 servers, 32 search paths of 2048 characters.
+func validateDNSConfig(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
+	const mostServers, mostSearches, mostCharacters = 3, 32, 2048
+	var errs field.ErrorList
+	c := spec.DNSConfig
+	if spec.DNSPolicy == corev1.DNSNone && (c == nil || len(c.Nameservers) == 0) {
+		if c == nil {
+			return field.ErrorList{field.Required(path, "must provide `dnsConfig` when `dnsPolicy` is None")}
+		}
+		return field.ErrorList{field.Required(path.Child("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None")}
+	}
+	if c == nil {
+		return nil
+	}
+	if len(c.Nameservers) > mostServers {
+		errs = append(errs, field.Invalid(path.Child("nameservers"), c.Nameservers, fmt.Sprintf("must not have more than %d nameservers", mostServers)))
+	}
+	for i, server := range c.Nameservers {
+		errs = append(errs, validateIP(server, path.Child("nameservers").Index(i))...)
+	}
+	if len(c.Searches) > mostSearches {
+		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %d search paths", mostSearches)))
+	}
+	if len(strings.Join(c.Searches, " ")) > mostCharacters {
+		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %d characters (including spaces) in the search list", mostCharacters)))
+	}
+	for i, option := range c.Options {
+		if option.Name == "" {
+			errs = append(errs, field.Required(path.Child("options").Index(i), "must not be empty"))
+		}
+	}
+	return errs
+}
+
+// validateIP takes IPv4 and IPv6 addresses without leading zeros.
+func validateIP(value string, path *field.Path) field.ErrorList {
+	if net.ParseIP(value) == nil {
+		return field.ErrorList{field.Invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")}
+	}
+	return nil
 }
 
 func dnsLabel(value string, path *field.Path) field.ErrorList {
@@ -242,20 +253,6 @@ func descending(value string, path *field.Path) field.ErrorList {
 	errs := noDotDot(value, path)
 	if strings.HasPrefix(value, "/") {
 		errs = append(errs, field.Invalid(path, value, "must be a relative path"))
-	}
-	return errs
-}
-
-func portNumOrName(kind string, number int32, name string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if kind == "name" {
-		for _, msg := range validation.IsValidPortName(name) {
-			errs = append(errs, field.Invalid(path, name, msg))
-		}
-		return errs
-	}
-	for _, msg := range validation.IsValidPortNum(int(number)) {
-		errs = append(errs, field.Invalid(path, fmt.Sprint(number), msg))
 	}
 	return errs
 }
