@@ -73,6 +73,7 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	p.SetsUp = slices.ContainsFunc(list, func(ph phase) bool { return ph.name == "supervise" })
 	p.Node = plan.Identity{Name: cfg.Node.Name, AdvertiseAddress: cfg.Node.AdvertiseAddress.String()}
 	refused := plan.Refuse(p, f.Host())
 	if refused != nil && refused.OtherConfig() {

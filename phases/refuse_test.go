@@ -194,6 +194,27 @@ func TestBrokenJournalStopsBoth(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+// Certificates that were made in advance, by a phase alone, do not settle the configuration.
+func TestOnePhaseDoesNotSetUpTheNode(t *testing.T) {
+	m := newMachine(t.TempDir())
+	cfg := testConfig(m.root)
+	result, err := m.run(t.Context(), func(f facts.Facts) (plan.Plan, error) { return InitPhase("certs", cfg, f, testPayload) })
+	if err != nil || result.Changed == 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if h := gather(t, cfg).History; h.SetUp || !h.Done {
+		t.Errorf("history is %+v", h)
+	}
+	cfg.APIServer.CertSANs = []string{"api.example.com"}
+	result, err = m.run(t.Context(), func(f facts.Facts) (plan.Plan, error) { return Init(cfg, f, testPayload) })
+	if err != nil || result.Changed == 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if h := gather(t, cfg).History; !h.SetUp {
+		t.Errorf("history is %+v", h)
+	}
+}
+
 // No secret is in the journal, whatever happened.
 func TestJournalHoldsNoSecrets(t *testing.T) {
 	m := newMachine(t.TempDir())

@@ -136,10 +136,15 @@ func (a *applier) begin() error {
 // end records that the run came to its end. The end of a reset has taken the journal with it.
 func (a *applier) end() error {
 	h := a.node.Journal.History()
-	if a.plan.Verb == VerbReset || a.result.Changed == 0 && h.Done && h.Verb == a.plan.Verb {
+	news := a.plan.SetsUp && !h.SetUp
+	if a.plan.Verb == VerbReset || a.result.Changed == 0 && h.Done && h.Verb == a.plan.Verb && !news {
 		return nil
 	}
-	return a.node.Journal.Commit(Record{Time: a.node.Now(), Verb: a.plan.Verb, What: RunDone})
+	records := []Record{{Time: a.node.Now(), Verb: a.plan.Verb, What: RunDone}}
+	if news {
+		records = append(records, Record{Time: a.node.Now(), Verb: a.plan.Verb, What: NodeSetUp})
+	}
+	return a.node.Journal.Commit(records...)
 }
 
 // task is a step with what is left of it.

@@ -12,8 +12,8 @@ type History struct {
 	// Verb is the verb of the last run, Done whether that run ended well.
 	Verb string
 	Done bool
-	// SetUp is true from the end of a successful init to the next reset: from
-	// then on the configuration is settled, and another one is refused.
+	// SetUp is true from the end of an init that left pods running to the next
+	// reset: the configuration is settled, and another one is refused.
 	SetUp bool
 	// Node is what the last run settled on.
 	Node Identity
@@ -61,9 +61,8 @@ func (h *History) add(r Record) {
 		}
 	case RunDone:
 		h.Done = true
-		if r.Verb == VerbInit {
-			h.SetUp = true
-		}
+	case NodeSetUp:
+		h.SetUp = true
 	case Intent, StepDone:
 		if r.Made != nil {
 			h.made(*r.Made, r.What == StepDone)

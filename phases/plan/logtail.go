@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 const (
 	tailLines = 8
 	tailBytes = 16 << 10
-	lineBytes = 400
+	lineBytes = 300
 )
 
 // tailLog returns the last lines of a container's log, or of the one before it
@@ -66,9 +67,23 @@ func message(line string) string {
 	if parts := strings.SplitN(line, " ", 4); len(parts) == 4 && (parts[1] == "stdout" || parts[1] == "stderr") {
 		line = parts[3]
 	}
-	line = strings.TrimRight(line, " \r")
+	line = structured(strings.TrimRight(line, " \r"))
 	if len(line) > lineBytes {
 		line = strings.ToValidUTF8(line[:lineBytes], "") + "..."
+	}
+	return line
+}
+
+// structured makes "fatal: discovery failed: address already in use" of the
+// JSON that etcd logs. Any other line stays as it is.
+func structured(line string) string {
+	var entry struct{ Level, Msg, Error string }
+	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &entry) != nil || entry.Msg == "" {
+		return line
+	}
+	line = entry.Level + ": " + entry.Msg
+	if entry.Error != "" {
+		line += ": " + entry.Error
 	}
 	return line
 }

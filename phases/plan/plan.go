@@ -37,7 +37,9 @@ type Plan struct {
 	Node Identity `json:"node"`
 	// From is History.Records of the journal that a reset was planned from. It
 	// is applied to that journal only: what another run made since would be forgotten.
-	From   int     `json:"-"`
+	From int `json:"-"`
+	// SetsUp says that the node is set up once the plan is done (History.SetUp).
+	SetsUp bool    `json:"-"`
 	Phases []Phase `json:"phases"`
 }
 
@@ -167,4 +169,5 @@ const (
 	StepFailed What = "failed"
 	RunDone    What = "run-done"
 	Removed    What = "removed"
+	NodeSetUp  What = "node-set-up" // stands beside the RunDone of a Plan that SetsUp
 )

@@ -106,7 +106,7 @@ func (s WaitHealthy) hopeless(status runtime.Status) []PodFailure {
 			case c.Reason == crashLoop && c.ExitCode == nil:
 				failures = append(failures, failureOf(pod, c, "it cannot be started"))
 			case c.Reason == crashLoop, exited && c.RestartCount >= enoughExits:
-				failures = append(failures, failureOf(pod, c, fmt.Sprintf("it keeps exiting (%d restarts)", c.RestartCount)))
+				failures = append(failures, failureOf(pod, c, "it keeps exiting"))
 			}
 		}
 		if pod.State == "Failed" {
@@ -156,7 +156,8 @@ func failureOf(pod runtime.PodStatus, c runtime.ContainerStatus, what string) Po
 		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Log: tailLog(c.LogPath),
 	}
 	for _, text := range []string{pod.LastError, c.Message} { // a back-off says less than what led to it
-		if f.Message == "" && !slices.Contains(f.Log, text) {
+		// Its first line: what follows are the last lines of the log, which stand below.
+		if text, _, _ = strings.Cut(text, "\n"); f.Message == "" {
 			f.Message = text
 		}
 	}
@@ -182,7 +183,7 @@ type NotHealthyError struct {
 type PodFailure struct {
 	Pod       string
 	Container string
-	What      string // "it keeps exiting (3 restarts)"
+	What      string // "it keeps exiting"
 	Probe     string // what was probed and answered, "" when nothing was
 	Message   string // what the supervisor says of it
 	Restarts  int
@@ -218,12 +219,12 @@ func (f PodFailure) print(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "\n  %s: %s", name, f.What)
 	if f.ExitCode != nil {
-		fmt.Fprintf(b, "\n    last exit: code %d %s", *f.ExitCode, f.Signal)
+		fmt.Fprintf(b, "\n    last exit: code %d%s, restarts: %d", *f.ExitCode, strings.TrimRight(" "+f.Signal, " "), f.Restarts)
 	}
 	if f.Message != "" {
 		b.WriteString("\n    state: " + f.Message)
 	}
-	if f.Probe != "" {
+	if f.Probe != "" && !strings.Contains(f.Message, f.Probe) {
 		b.WriteString("\n    probe: " + f.Probe)
 	}
 	if len(f.Log) > 0 {

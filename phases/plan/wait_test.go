@@ -89,7 +89,7 @@ func TestWaitHealthy(t *testing.T) {
 				return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2, 1, log))), starting)
 			},
 			within: 2*time.Second + 2*pollPeriod,
-			want: []string{"etcd did not become healthy in 2.0 s", "keeps exiting (2 restarts)", "code 1", "address already in use",
+			want: []string{"etcd did not become healthy in 2.0 s", "keeps exiting", "code 1, restarts: 2", "address already in use",
 				"livez: connection refused", log},
 			hint: "holds the port",
 		},
@@ -118,7 +118,7 @@ func TestWaitHealthy(t *testing.T) {
 					podStatus("kube-apiserver", "Starting", false, container("kube-apiserver", int(d/time.Second), 2, "")))
 			},
 			within: 3*time.Second + 2*pollPeriod,
-			want:   []string{"kube-apiserver did not become healthy", "3 restarts", "code 2"},
+			want:   []string{"kube-apiserver did not become healthy", "code 2, restarts: 3"},
 		},
 		"exits of a pod that is ready again do not": {
 			status: func(d time.Duration) (runtime.Status, error) {
@@ -233,6 +233,14 @@ func TestTailLog(t *testing.T) {
 	}
 	if got := tailLog(filepath.Join(dir, "supervisor.log")); !slices.Equal(got, []string{"plain", "last"}) {
 		t.Errorf("lines are %q", got)
+	}
+	etcd := `{"level":"fatal","ts":"x","msg":"discovery failed","error":"address already in use","stacktrace":"long"}`
+	for in, want := range map[string]string{
+		etcd: "fatal: discovery failed: address already in use", `{"a":1}`: `{"a":1}`, "{broken": "{broken",
+	} {
+		if got := message("2026-01-02T03:04:05.6Z stderr F " + in); got != want {
+			t.Errorf("message is %q, want %q", got, want)
+		}
 	}
 	if got := tailLog(filepath.Join(dir, "9.log")); got != nil {
 		t.Errorf("lines are %q", got)
