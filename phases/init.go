@@ -32,6 +32,17 @@ func initPhases() []phase {
 	}
 }
 
+// withoutCounterpart are kubeadm's phases of a verb that have nothing like them
+// here (cmd/kubeadm/app/cmd/init.go): a kubeadm file that skips them gets what it asks for.
+func withoutCounterpart(verb string) []string {
+	if verb != plan.VerbInit {
+		return nil
+	}
+	return []string{"kubelet-start", "upload-config", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs", "mark-control-plane",
+		"bootstrap-token", "kubelet-finalize", "kubelet-finalize/enable-client-cert-rotation",
+		"addon", "addon/coredns", "addon/kube-proxy", "show-join-command"}
+}
+
 // InitPhases names the phases of init, in order.
 func InitPhases() []PhaseInfo { return infos(initPhases()) }
 

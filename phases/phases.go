@@ -79,7 +79,7 @@ func names(list []phase) []string {
 // that comes after a skipped one comes after what that one came after.
 func without(verb string, list []phase, skip []string) ([]phase, error) {
 	for _, name := range skip {
-		if !slices.Contains(names(list), name) {
+		if !slices.Contains(names(list), name) && !slices.Contains(withoutCounterpart(verb), name) {
 			return nil, &UnknownPhaseError{Verb: verb, Name: name, Known: names(list)}
 		}
 	}

@@ -248,6 +248,10 @@ func TestSkipPhases(t *testing.T) {
 		got["certs"] != "" {
 		t.Errorf("phases are %v", got)
 	}
+	cfg.SkipPhases = []string{"addon/kube-proxy", "mark-control-plane"} // kubeadm's, with nothing to skip here
+	if p, err := Init(cfg, f, testPayload); err != nil || len(p.Phases) != len(InitPhases()) {
+		t.Errorf("%+v, %v", p, err)
+	}
 	cfg.SkipPhases = []string{"addons"}
 	_, err = Init(cfg, f, testPayload)
 	var unknown *UnknownPhaseError
