@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -237,11 +236,7 @@ func FuzzApplyPatches(f *testing.F) {
 	f.Add("etcd+json.yaml", []byte("- {op: copy, from: /spec, path: /status}\n"))
 	f.Add("etcd.yaml", []byte("spec: {volumes: [{$patch: replace}, {name: x}], $setElementOrder/volumes: [{name: x}], $retainKeys: [a]}\n"))
 	f.Add("etcd.yaml", []byte("spec: {$deleteFromPrimitiveList/tolerations: [1], containers: [{$patch: delete, name: etcd}]}\n"))
-	files := patchFiles(f)
-	before, err := json.Marshal(files)
-	if err != nil {
-		f.Fatal(err)
-	}
+	files, before := patchFiles(f), patchFiles(f)
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
 		patched, _, errs := ApplyPatches(files, []Patch{{name, data}})
 		for _, err := range errs {
@@ -250,12 +245,15 @@ func FuzzApplyPatches(f *testing.F) {
 				t.Errorf("%#v", err)
 			}
 		}
-		for _, p := range patched {
+		for i, p := range patched {
+			if bytes.Equal(p.Data, files[i].Data) {
+				continue
+			}
 			if again, err := decode(p.Data); err != nil || !reflect.DeepEqual(again, p.Pod) {
 				t.Errorf("%s: %v", p.Data, err)
 			}
 		}
-		if after, _ := json.Marshal(files); !bytes.Equal(before, after) {
+		if !reflect.DeepEqual(before, files) {
 			t.Fatal("the input has changed")
 		}
 	})
