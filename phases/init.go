@@ -38,7 +38,8 @@ func withoutCounterpart(verb string) []string {
 	if verb != plan.VerbInit {
 		return nil
 	}
-	return []string{"kubelet-start", "upload-config", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs", "mark-control-plane",
+	return []string{"kubelet-start", "upload-config", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs",
+		"mark-control-plane",
 		"bootstrap-token", "kubelet-finalize", "kubelet-finalize/enable-client-cert-rotation",
 		"addon", "addon/coredns", "addon/kube-proxy", "show-join-command"}
 }

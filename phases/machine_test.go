@@ -23,6 +23,7 @@ type fakeSupervisor struct {
 	paths config.Paths
 	mu    sync.Mutex
 	fail  bool // a pod is in a crash loop
+	asked int  // how often the status was asked for
 }
 
 func (f *fakeSupervisor) Start(context.Context) (int, error) {
@@ -49,13 +50,17 @@ func (f *fakeSupervisor) Status(context.Context) (runtime.Status, error) {
 	if _, err := os.Stat(f.running()); err != nil {
 		return runtime.Status{}, runtime.ErrNotRunning
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
 	s := runtime.Status{Ready: true}
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
 		pod := runtime.PodStatus{Name: name, Ready: true, State: "Running"}
 		if f.fail && name == "etcd" {
 			code := 1
 			pod.Ready, pod.State = false, "BackOff"
-			pod.Containers = []runtime.ContainerStatus{{Name: name, ExitCode: &code, RestartCount: 2, LastProbe: "connection refused", Reason: "CrashLoopBackOff",
+			pod.Containers = []runtime.ContainerStatus{{Name: name, ExitCode: &code, RestartCount: f.asked,
+				LastProbe: "connection refused", Reason: "CrashLoopBackOff",
 				LogPath: filepath.Join(f.paths.PodLogs, "kube-system_etcd-node-1_0123", "etcd", "0.log")}}
 		}
 		s.Pods = append(s.Pods, pod)

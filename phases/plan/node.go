@@ -44,6 +44,13 @@ type Supervisor interface {
 	Stop(ctx context.Context, tell func(runtime.Event)) error
 }
 
+// Restarter is implemented by a Supervisor that can start a pod's containers
+// again at once, whatever their back-off: for a run that continues after its
+// user has mended what was wrong.
+type Restarter interface {
+	Restart(ctx context.Context, pod string) error
+}
+
 // Components stages the component binaries.
 type Components interface {
 	// Digest is what the staged directory is named after, "" when components come from a

@@ -54,15 +54,20 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	ready := make(map[string]bool, len(s.Pods))
 	heard := start
 	var last runtime.Status
+	var old map[failure]bool // of an earlier run: its user may have mended the cause
 	for {
 		status, err := n.Supervisor.Status(limit)
 		switch {
 		case err == nil:
-			last, heard = status, time.Now()
+			if last, heard = status, time.Now(); old == nil {
+				if old, err = s.tryAgain(limit, n, status); err != nil {
+					return Outcome{}, err
+				}
+			}
 			if s.tellReady(n, status, ready, time.Since(start)); len(ready) == len(s.Pods) {
 				return Outcome{}, nil
 			}
-			if failures := s.hopeless(status); len(failures) > 0 {
+			if failures := s.hopeless(status, old); len(failures) > 0 {
 				return Outcome{}, &NotHealthyError{Failures: failures, Waited: time.Since(start)}
 			}
 		case errors.Is(err, runtime.ErrNotRunning) && time.Since(heard) > silence:
@@ -93,8 +98,37 @@ func (s WaitHealthy) tellReady(n *Node, status runtime.Status, ready map[string]
 	}
 }
 
-// hopeless returns the pods that waiting will not mend: crash loops, and manifests that are refused.
-func (s WaitHealthy) hopeless(status runtime.Status) []PodFailure {
+// failure is one end of a container, or the last of its ends.
+type failure struct {
+	pod, container string
+	restarts       int
+}
+
+// tryAgain has pods that a crash loop holds up started again, and returns the
+// failures that do not count any more.
+func (s WaitHealthy) tryAgain(ctx context.Context, n *Node, status runtime.Status) (map[failure]bool, error) {
+	old := make(map[failure]bool)
+	for _, pod := range status.Pods {
+		held := false
+		for _, c := range pod.Containers {
+			old[failure{pod.Name, c.Name, c.RestartCount}] = true
+			held = held || c.Reason == crashLoop
+		}
+		restarter, can := n.Supervisor.(Restarter)
+		if !held || !can || !slices.Contains(s.Pods, pod.Name) {
+			continue
+		}
+		if err := restarter.Restart(ctx, pod.Name); err != nil {
+			return nil, err
+		}
+		n.Tell(pod.Name + " is started again")
+	}
+	return old, nil
+}
+
+// hopeless returns the pods that waiting will not mend: crash loops, and
+// manifests that are refused. Old failures say nothing.
+func (s WaitHealthy) hopeless(status runtime.Status, old map[failure]bool) []PodFailure {
 	var failures []PodFailure
 	for _, pod := range status.Pods {
 		if !slices.Contains(s.Pods, pod.Name) || pod.Ready {
@@ -103,6 +137,7 @@ func (s WaitHealthy) hopeless(status runtime.Status) []PodFailure {
 		for _, c := range pod.Containers {
 			exited := c.ExitCode != nil && *c.ExitCode != 0
 			switch {
+			case old[failure{pod.Name, c.Name, c.RestartCount}]:
 			case c.Reason == crashLoop && c.ExitCode == nil:
 				failures = append(failures, failureOf(pod, c, "it cannot be started"))
 			case c.Reason == crashLoop, exited && c.RestartCount >= enoughExits:

@@ -21,6 +21,17 @@ type scriptedSupervisor struct {
 	status func(since time.Duration) (runtime.Status, error)
 }
 
+// restartingSupervisor can restart pods, too.
+type restartingSupervisor struct {
+	scriptedSupervisor
+	restarted []string
+}
+
+func (s *restartingSupervisor) Restart(_ context.Context, pod string) error {
+	s.restarted = append(s.restarted, pod)
+	return nil
+}
+
 func (s *scriptedSupervisor) Start(context.Context) (int, error) { return 1, nil }
 func (s *scriptedSupervisor) Status(context.Context) (runtime.Status, error) {
 	return s.status(time.Since(s.start))
@@ -84,7 +95,7 @@ func TestWaitHealthy(t *testing.T) {
 		"a crash loop ends the wait": {
 			status: func(d time.Duration) (runtime.Status, error) {
 				if d < 2*time.Second {
-					return both(podStatus("etcd", "Running", false, container("etcd", 1, 1, log)), starting)
+					return both(podStatus("etcd", "Running", false, container("etcd", 1, 0, log)), starting)
 				}
 				return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2, 1, log))), starting)
 			},
@@ -94,14 +105,33 @@ func TestWaitHealthy(t *testing.T) {
 			hint: "holds the port",
 		},
 		"a program that cannot be started ends it": {
-			status: func(time.Duration) (runtime.Status, error) {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d == 0 {
+					return runtime.Status{}, nil
+				}
 				etcd := podStatus("etcd", "BackOff", false, looping(runtime.ContainerStatus{Name: "etcd", Message: "back-off 10s"}))
 				etcd.LastError = "container etcd cannot be started: exec format error"
 				return both(etcd, starting)
 			},
-			within: pollPeriod,
+			within: 2 * pollPeriod,
 			want:   []string{"etcd: it cannot be started", "exec format error"},
 			hint:   "another architecture",
+		},
+		"a back-off of an earlier run does not: its user may have mended the cause": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < time.Second {
+					return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2, 1, log))), starting)
+				}
+				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true))
+			},
+			within: time.Second + 2*pollPeriod,
+		},
+		"but one more exit does": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2+int(d/(10*time.Second)), 1, log))), starting)
+			},
+			within: 10*time.Second + 2*pollPeriod,
+			want:   []string{"etcd: it keeps exiting", "restarts: 3"},
 		},
 		"the first exit does not: it is started again at once": {
 			status: func(d time.Duration) (runtime.Status, error) {
@@ -197,6 +227,29 @@ func TestWaitHealthy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What an earlier run left in a back-off is started again at once, and once.
+func TestWaitHealthyStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sup := &restartingSupervisor{}
+		sup.status = func(time.Duration) (runtime.Status, error) {
+			if len(sup.restarted) == 0 {
+				return runtime.Status{Pods: []runtime.PodStatus{
+					podStatus("etcd", "BackOff", false, looping(container("etcd", 9, 1, ""))),
+					podStatus("theirs", "BackOff", false, looping(container("theirs", 9, 1, ""))),
+				}}, nil
+			}
+			return runtime.Status{Pods: []runtime.PodStatus{podStatus("etcd", "Running", true)}}, nil
+		}
+		if _, err := (WaitHealthy{Pods: []string{"etcd"}, Timeout: Span(time.Minute)}).Compare(Host{}).Do(t.Context(),
+			&Node{Supervisor: sup}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(sup.restarted, []string{"etcd"}) {
+			t.Errorf("restarted are %v", sup.restarted)
+		}
+	})
 }
 
 // A cancelled wait says so, and not that something is unhealthy.
