@@ -36,6 +36,8 @@ const (
 	// crashLoop is the kubelet's reason of a container whose next start has to wait:
 	// it has failed twice, for the first restart comes at once.
 	crashLoop = "CrashLoopBackOff"
+	// settle is how long a container that was started again may still show its old failure.
+	settle = 2 * time.Second
 	// silence is how long a supervisor may not answer while its pods are waited for.
 	silence = 3 * time.Second
 )
@@ -54,7 +56,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	ready := make(map[string]bool, len(s.Pods))
 	heard := start
 	var last runtime.Status
-	var old map[failure]bool // of an earlier run: its user may have mended the cause
+	var old oldFailures
 	for {
 		status, err := n.Supervisor.Status(limit)
 		switch {
@@ -67,7 +69,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 			if s.tellReady(n, status, ready, time.Since(start)); len(ready) == len(s.Pods) {
 				return Outcome{}, nil
 			}
-			if failures := s.hopeless(status, old); len(failures) > 0 {
+			if failures := s.hopeless(status, old, time.Now()); len(failures) > 0 {
 				return Outcome{}, &NotHealthyError{Failures: failures, Waited: time.Since(start)}
 			}
 		case errors.Is(err, runtime.ErrNotRunning) && time.Since(heard) > silence:
@@ -98,37 +100,49 @@ func (s WaitHealthy) tellReady(n *Node, status runtime.Status, ready map[string]
 	}
 }
 
-// failure is one end of a container, or the last of its ends.
+// oldFailures are those that a run finds: its user may have mended the cause
+// since. They say nothing until the container has failed again (the count is
+// another one) or, if it was started again, until it had the time to.
+type oldFailures map[failure]time.Time // zero: for ever
+
 type failure struct {
 	pod, container string
 	restarts       int
 }
 
-// tryAgain has pods that a crash loop holds up started again, and returns the
-// failures that do not count any more.
-func (s WaitHealthy) tryAgain(ctx context.Context, n *Node, status runtime.Status) (map[failure]bool, error) {
-	old := make(map[failure]bool)
+func (o oldFailures) has(pod runtime.PodStatus, c runtime.ContainerStatus, now time.Time) bool {
+	until, ok := o[failure{pod.Name, c.Name, c.RestartCount}]
+	return ok && (until.IsZero() || now.Before(until))
+}
+
+// tryAgain has pods that a crash loop holds up started again.
+func (s WaitHealthy) tryAgain(ctx context.Context, n *Node, status runtime.Status) (oldFailures, error) {
+	old := make(oldFailures)
 	for _, pod := range status.Pods {
-		held := false
-		for _, c := range pod.Containers {
-			old[failure{pod.Name, c.Name, c.RestartCount}] = true
-			held = held || c.Reason == crashLoop
-		}
-		restarter, can := n.Supervisor.(Restarter)
-		if !held || !can || !slices.Contains(s.Pods, pod.Name) {
+		if !slices.Contains(s.Pods, pod.Name) || pod.Ready {
 			continue
 		}
-		if err := restarter.Restart(ctx, pod.Name); err != nil {
-			return nil, err
+		held := slices.ContainsFunc(pod.Containers, func(c runtime.ContainerStatus) bool { return c.Reason == crashLoop })
+		var until time.Time
+		if restarter, can := n.Supervisor.(Restarter); held && can {
+			if err := restarter.Restart(ctx, pod.Name); err != nil {
+				return nil, err
+			}
+			until = time.Now().Add(settle)
+			n.Tell(pod.Name + " is started again")
 		}
-		n.Tell(pod.Name + " is started again")
+		for _, c := range pod.Containers {
+			if c.Reason == crashLoop || c.ExitCode != nil {
+				old[failure{pod.Name, c.Name, c.RestartCount}] = until
+			}
+		}
 	}
 	return old, nil
 }
 
 // hopeless returns the pods that waiting will not mend: crash loops, and
 // manifests that are refused. Old failures say nothing.
-func (s WaitHealthy) hopeless(status runtime.Status, old map[failure]bool) []PodFailure {
+func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, now time.Time) []PodFailure {
 	var failures []PodFailure
 	for _, pod := range status.Pods {
 		if !slices.Contains(s.Pods, pod.Name) || pod.Ready {
@@ -137,7 +151,7 @@ func (s WaitHealthy) hopeless(status runtime.Status, old map[failure]bool) []Pod
 		for _, c := range pod.Containers {
 			exited := c.ExitCode != nil && *c.ExitCode != 0
 			switch {
-			case old[failure{pod.Name, c.Name, c.RestartCount}]:
+			case old.has(pod, c, now):
 			case c.Reason == crashLoop && c.ExitCode == nil:
 				failures = append(failures, failureOf(pod, c, "it cannot be started"))
 			case c.Reason == crashLoop, exited && c.RestartCount >= enoughExits:

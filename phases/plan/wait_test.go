@@ -107,7 +107,7 @@ func TestWaitHealthy(t *testing.T) {
 		"a program that cannot be started ends it": {
 			status: func(d time.Duration) (runtime.Status, error) {
 				if d == 0 {
-					return runtime.Status{}, nil
+					return both(podStatus("etcd", "Pending", false, runtime.ContainerStatus{Name: "etcd"}), starting)
 				}
 				etcd := podStatus("etcd", "BackOff", false, looping(runtime.ContainerStatus{Name: "etcd", Message: "back-off 10s"}))
 				etcd.LastError = "container etcd cannot be started: exec format error"
@@ -248,6 +248,24 @@ func TestWaitHealthyStartsAgain(t *testing.T) {
 		}
 		if !slices.Equal(sup.restarted, []string{"etcd"}) {
 			t.Errorf("restarted are %v", sup.restarted)
+		}
+	})
+}
+
+// One that cannot be started after that either, whose count stays the same, ends the wait.
+func TestWaitHealthyStartsAgainInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sup := &restartingSupervisor{}
+		sup.status = func(time.Duration) (runtime.Status, error) {
+			c := looping(runtime.ContainerStatus{Name: "etcd", Message: "no such program"})
+			return runtime.Status{Pods: []runtime.PodStatus{podStatus("etcd", "BackOff", false, c)}}, nil
+		}
+		start := time.Now()
+		step := WaitHealthy{Pods: []string{"etcd"}, Timeout: Span(time.Minute)}
+		_, err := step.Compare(Host{}).Do(t.Context(), &Node{Supervisor: sup})
+		var failed *NotHealthyError
+		if !errors.As(err, &failed) || time.Since(start) > settle+2*pollPeriod || len(sup.restarted) != 1 {
+			t.Errorf("after %s: %v", time.Since(start), err)
 		}
 	})
 }
