@@ -38,6 +38,7 @@ type background struct {
 type supervisorClient interface {
 	Status(ctx context.Context) (runtime.Status, error)
 	Stop(ctx context.Context, tell func(runtime.Event)) error
+	Restart(ctx context.Context, pod string) error
 }
 
 // background returns the supervisor of a configuration, which runs or can be started.
@@ -74,6 +75,9 @@ const (
 	lastWords  = 15       // lines of the log in an error
 	maxWords   = 64 << 10 // bytes of the log that are looked at for them
 )
+
+// Restart implements plan.Restarter: a run that continues does not sit out the back-off of the run before it.
+func (b *background) Restart(ctx context.Context, pod string) error { return b.client.Restart(ctx, pod) }
 
 // Status implements plan.Supervisor.
 func (b *background) Status(ctx context.Context) (runtime.Status, error) { return b.client.Status(ctx) }
