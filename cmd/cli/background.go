@@ -77,7 +77,9 @@ const (
 )
 
 // Restart implements plan.Restarter: a run that continues does not sit out the back-off of the run before it.
-func (b *background) Restart(ctx context.Context, pod string) error { return b.client.Restart(ctx, pod) }
+func (b *background) Restart(ctx context.Context, pod string) error {
+	return b.client.Restart(ctx, pod)
+}
 
 // Status implements plan.Supervisor.
 func (b *background) Status(ctx context.Context) (runtime.Status, error) { return b.client.Status(ctx) }

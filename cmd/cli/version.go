@@ -4,8 +4,12 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/runtime/payload"
 )
 
 // version is what the Makefile's git describe says. The linker sets it (-X), nothing else does.
@@ -18,6 +22,17 @@ type versionInfo struct {
 	Modified  bool   `json:"modified,omitempty"` // built from a tree with changes
 	GoVersion string `json:"goVersion"`
 	Platform  string `json:"platform"`
+	// Kubernetes is the version that init brings up unless told otherwise.
+	Kubernetes string `json:"kubernetes"`
+	// Components are the programs inside this one; nil in the lean build.
+	Components *embeddedInfo `json:"components,omitempty"`
+}
+
+// embeddedInfo is the payload of this program.
+type embeddedInfo struct {
+	Version  string   `json:"version"`
+	Digest   string   `json:"digest"` // SHA-256, the name of the staged directory
+	Programs []string `json:"programs"`
 }
 
 func newVersion(a *app) *cobra.Command {
@@ -43,15 +58,28 @@ func (a *app) runVersion(format string) error {
 	case "yaml":
 		return writeYAML(a.stdio.Out, info)
 	}
-	fmt.Fprintf(a.stdio.Out, "kubecrank %s\n", info.Version)
-	fmt.Fprintf(a.stdio.Out, "  commit:      %s\n", info.Commit)
-	fmt.Fprintf(a.stdio.Out, "  go:          %s %s\n", info.GoVersion, info.Platform)
+	w := a.stdio.Out
+	fmt.Fprintf(w, "kubecrank %s (%s, %s)\n", info.Version, info.GoVersion, info.Platform)
+	if c := info.Components; c != nil {
+		fmt.Fprintf(w, "Kubernetes %s: %s\n", c.Version, strings.Join(c.Programs, ", "))
+		fmt.Fprintf(w, "components sha256:%s\n", c.Digest)
+	} else {
+		fmt.Fprintf(w, "Kubernetes %s, from --components-dir or PATH: this build has no components inside\n", info.Kubernetes)
+	}
 	return nil
 }
 
 // buildVersion reads what the go command stamped into this program.
 func buildVersion() versionInfo {
-	v := versionInfo{Version: "(devel)", GoVersion: goruntime.Version(), Platform: goruntime.GOOS + "/" + goruntime.GOARCH}
+	v := versionInfo{
+		Version:    "(devel)",
+		GoVersion:  goruntime.Version(),
+		Platform:   goruntime.GOOS + "/" + goruntime.GOARCH,
+		Kubernetes: config.DefaultKubernetesVersion,
+	}
+	if p, ok := payload.Embedded(); ok {
+		v.Components = &embeddedInfo{Version: p.Version(), Digest: p.Digest(), Programs: p.Components()}
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
