@@ -221,7 +221,7 @@ func (s *supervisor) onReport(r report) {
 	if r.idle && m.want == nil && r.seq == m.seq {
 		delete(s.members, r.fullName)
 		m.pod.in.put(evQuit{})
-		s.show()
+		s.stale = true
 	}
 	for _, full := range s.affects[r.fullName] {
 		if other := s.members[full]; other != nil {
@@ -232,6 +232,7 @@ func (s *supervisor) onReport(r report) {
 
 // show publishes the list of pods for status requests, in start order, then by name.
 func (s *supervisor) show() {
+	s.stale = false
 	v := &view{problems: slices.Clone(s.problems), known: true}
 	for _, u := range s.latest {
 		v.known = v.known && u != nil && !u.Incomplete

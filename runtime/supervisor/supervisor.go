@@ -82,6 +82,7 @@ type supervisor struct {
 	lastGood map[string]*runtime.Pod // adopted pods whose manifest cannot be read at the moment
 	warned   map[string]bool
 	problems []runtime.Problem
+	stale    bool // the view shows members that are gone
 
 	view atomic.Pointer[view]
 }
@@ -119,6 +120,7 @@ func Run(ctx context.Context, opts Options) error {
 	s.ctx = ctx
 	stopServing := s.serve(listener)
 	defer stopServing()
+	s.work.Go(func() { s.slim(ctx) })
 	s.log.Info("supervisor started", "pid", os.Getpid(), "version", opts.Version, "runtime", opts.RuntimeName)
 	if opts.Ready != nil {
 		opts.Ready()
@@ -191,6 +193,9 @@ func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) bo
 		case <-s.reports.ready:
 			for _, r := range s.reports.take() {
 				s.onReport(r)
+			}
+			if s.stale {
+				s.show()
 			}
 		case <-stops:
 			stops = nil
