@@ -342,7 +342,14 @@ func TestSocketLogs(t *testing.T) {
 		}
 	}
 	expect("three\n")
-	write(1, "one\ntwo\nthree\nfour\n")
+	f, err := os.OpenFile(filepath.Join(logs, "1.log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString("four\n"); err != nil {
+		t.Fatal(err)
+	}
 	expect("four\n")
 	cancel()
 	if err := <-done; err != nil {
