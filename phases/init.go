@@ -76,11 +76,11 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 	if err := trustJournal(f); err != nil {
 		return plan.Plan{}, err
 	}
-	files, err := manifests.Render(cfg, f.ManifestsHost(cfg))
+	files, remarks, err := render(cfg, f)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files}
+	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files, Remarks: remarks}
 	p, err := build(plan.VerbInit, list, s)
 	if err != nil {
 		return plan.Plan{}, err
@@ -98,6 +98,18 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 		return p, refused
 	}
 	return p, nil
+}
+
+// render makes the manifests, with the user's patches applied. All patches that cannot be applied are named.
+func render(cfg config.Config, f facts.Facts) (files []manifests.File, remarks []string, err error) {
+	if f.PatchesError != nil {
+		return nil, nil, f.PatchesError
+	}
+	if files, err = manifests.Render(cfg, f.ManifestsHost(cfg)); err != nil {
+		return nil, nil, err
+	}
+	files, remarks, errs := manifests.ApplyPatches(files, f.Patches)
+	return files, remarks, errors.Join(errs...)
 }
 
 // trustJournal refuses a journal that cannot be understood. One that this user

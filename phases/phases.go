@@ -27,6 +27,8 @@ type State struct {
 	Facts     facts.Facts
 	Payload   Payload
 	Manifests []manifests.File
+	// Remarks are about patches that have no effect.
+	Remarks []string
 }
 
 // Payload is what is known of the embedded components. The zero value means

@@ -32,10 +32,20 @@ func preflight(s *State) ([]plan.Step, error) {
 		writable,         // Writable--etc-kubernetes, ... (ours)
 		componentsUsable, // NoExec--var-lib-kubecrank (ours)
 		diskSpace,        // DiskSpace--var-lib-etcd, ... (ours)
+		patches,          // Patches (ours)
 	} {
 		checks = append(checks, check(s)...)
 	}
 	return steps(ignore(checks, s.Config.IgnorePreflightErrors)), nil
+}
+
+// patches passes on what is to be said about patches that have no effect.
+func patches(s *State) []plan.Check {
+	var out []plan.Check
+	for _, text := range s.Remarks {
+		out = append(out, warning("Patches", text, "")...)
+	}
+	return out
 }
 
 func steps(checks []plan.Check) []plan.Step {

@@ -29,6 +29,8 @@ type configFlags struct {
 	ignorePreflight      []string
 	skipPhases           []string
 	runtime              string
+	patches              string
+	file                 string
 }
 
 // add gives the flags to a command and to those below it.
@@ -61,6 +63,11 @@ func (f *configFlags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.skipPhases, "skip-phases", nil, "`Phases` to leave out.")
 	flags.StringVar(&f.runtime, "runtime", config.RuntimeProcess,
 		"What runs the components: process (host processes).")
+	flags.StringVar(&f.patches, "patches", "",
+		"`Directory` with patches for the manifests, as kubeadm has them: kube-apiserver0+merge.yaml, etcd+json.json.")
+	flags.StringVar(&f.file, "config", "",
+		"kubeadm `file` (kubeadm.k8s.io/v1beta4 or v1beta3) with the configuration; - for standard input.")
+	mustComplete(cmd, "patches", completeDirs)
 	for _, name := range []string{
 		"apiserver-advertise-address", "apiserver-bind-port", "node-name", "service-cidr", "pod-network-cidr",
 		"service-dns-domain", "control-plane-endpoint", "apiserver-cert-extra-sans", "image-repository",
@@ -96,10 +103,12 @@ func (f *configFlags) config(flags *pflag.FlagSet, global globalFlags) (config.C
 		cfg.CertificatesDir = belowRoot(global.root, f.certDir)
 	}
 	var errs []error
-	if f.runtime != config.RuntimeProcess { // validation knows more runtimes than are there yet
-		errs = append(errs, &config.FieldError{Field: "runtime", Flag: "--runtime", Value: f.runtime,
-			Problem: "this version of kubecrank has no such runtime", Remedy: "The one there is runs host processes: process."})
+	if f.patches != "" {
+		dir, err := filepath.Abs(f.patches)
+		errs = append(errs, flagValueError("patches.directory", "--patches", f.patches, err))
+		cfg.Patches = dir
 	}
+	errs = append(errs, f.runtimeError())
 	if f.advertiseAddress != "" {
 		addr, err := config.ParseAddr(f.advertiseAddress)
 		errs = append(errs, flagValueError("localAPIEndpoint.advertiseAddress", "--apiserver-advertise-address", f.advertiseAddress, err))
@@ -119,6 +128,15 @@ func (f *configFlags) config(flags *pflag.FlagSet, global globalFlags) (config.C
 		*subnets.into = prefixes
 	}
 	return cfg, errors.Join(errs...)
+}
+
+// runtimeError is there because validation knows more runtimes than there are yet.
+func (f *configFlags) runtimeError() error {
+	if f.runtime == config.RuntimeProcess {
+		return nil
+	}
+	return &config.FieldError{Field: "runtime", Flag: "--runtime", Value: f.runtime,
+		Problem: "this version of kubecrank has no such runtime", Remedy: "The one there is runs host processes: process."}
 }
 
 // flagValueError says that a flag's text could not be parsed; nil when it could.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -41,6 +43,8 @@ func exitCode(err error) ExitCode {
 		notOurs *plan.RefusedError
 		usage   *usageError
 		noPhase *phases.UnknownPhaseError
+		patch   *manifests.PatchError
+		patches *facts.PatchesError
 		checks  *plan.PreflightError
 		sick    *plan.NotHealthyError
 	)
@@ -51,7 +55,7 @@ func exitCode(err error) ExitCode {
 		return quiet.code
 	case errors.As(err, &refused), errors.As(err, &notOurs):
 		return ExitRefused
-	case errors.As(err, &usage), errors.As(err, &noPhase):
+	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &patch), errors.As(err, &patches):
 		return ExitUsage
 	case errors.As(err, &checks):
 		return ExitPreflight

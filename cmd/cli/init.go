@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
@@ -41,6 +40,9 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
   # The manifests alone, for kubectl, a linter or git
   kubecrank init --dry-run -o yaml
 
+  # As a kubeadm file says; "kubecrank config defaults init" prints one to begin with
+  kubecrank init --config kubeadm.yaml
+
   # A control plane with the host's own paths (as root)
   kubecrank init --pod-network-cidr 10.244.0.0/16
 
@@ -55,8 +57,14 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 		"Print the plan, its difference to this machine and the manifests, and change nothing.")
 	start := func(cmd *cobra.Command, phase string) error {
 		opts.format, opts.phase = output.value, phase
-		cfg, err := flags.config(cmd.Flags(), a.global)
-		return a.runInit(cmd.Context(), cfg, err, opts)
+		in, err := a.initInput(cmd.Flags(), &flags)
+		if err != nil {
+			return err
+		}
+		if d := in.documents; d != nil && d.Init != nil {
+			opts.dryRun = opts.dryRun || d.Init.DryRun
+		}
+		return a.runInit(cmd.Context(), in, opts)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return start(cmd, "") }
 	mustComplete(cmd, "skip-phases", completePhases)
@@ -102,9 +110,9 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-func (a *app) runInit(ctx context.Context, cfg config.Config, flagErr error, opts initOptions) error {
-	run := &run{app: a, verb: plan.VerbInit, cfg: cfg, began: time.Now()}
-	if err := run.prepareInit(ctx, flagErr, opts.phase); err != nil {
+func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
+	run := &run{app: a, verb: plan.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now()}
+	if err := run.prepareInit(ctx, in.err, opts.phase); err != nil {
 		return err
 	}
 	if opts.dryRun {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -25,6 +26,8 @@ type run struct {
 	verb  string
 	cfg   config.Config
 	began time.Time
+	// documents are of the configuration file: they know the lines. Nil without one.
+	documents *config.Documents
 
 	facts      facts.Facts
 	components plan.Components
@@ -94,8 +97,12 @@ func (r *run) validate(flagErr error) []error {
 			unparsed[field.Field] = true
 		}
 	}
+	found := r.cfg.Validate()
+	if r.documents != nil {
+		found = r.documents.Locate(r.verb, found)
+	}
 	var errs []error
-	for _, err := range r.cfg.Validate() {
+	for _, err := range found {
 		var field *config.FieldError
 		if !errors.As(err, &field) || !unparsed[field.Field] {
 			errs = append(errs, err)
@@ -133,6 +140,9 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 		return plan.PrintJSON(w, r.plan, changes)
 	case "yaml":
 		for _, f := range r.plan.Files() {
+			if filepath.Dir(f.Path) != r.cfg.Paths().Manifests {
+				continue // the supervisor's configuration, which is no object of a cluster
+			}
 			if _, err := fmt.Fprintf(w, "---\n# %s\n%s", f.Path, f.Data); err != nil {
 				return err
 			}

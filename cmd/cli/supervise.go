@@ -92,6 +92,12 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 	if cfg.Node.Name == "" {
 		return withHint(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
 	}
+	if !opts.adoptOnly { // pods are stopped whatever the file says
+		var err error
+		if cfg, err = withSupervisorFile(cfg); err != nil {
+			return err
+		}
+	}
 	sources, err := opts.sources(cfg)
 	if err != nil {
 		return err
@@ -114,6 +120,7 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 		StateDir:    paths.PodState,
 		Version:     buildVersion().Version,
 		Log:         a.stdio.Err,
+		BackOff:     supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
 	})
 }
 
@@ -135,6 +142,8 @@ func (a *app) processRuntime(ctx context.Context, cfg config.Config) (*process.R
 		LogDir:        paths.PodLogs,
 		StateDir:      filepath.Join(paths.PodState, "processes"),
 		HostIP:        hostIP,
+		LogMaxBytes:   cfg.Supervisor.LogMaxSize,
+		LogMaxFiles:   cfg.Supervisor.LogMaxFiles,
 	})
 }
 
@@ -177,10 +186,15 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use --pod-manifest-path: %w", err)
 	}
-	sources := []source.Source{&source.Directory{Path: path, NodeName: cfg.Node.Name}}
+	told := cfg.Supervisor
+	sources := []source.Source{&source.Directory{Path: path, NodeName: cfg.Node.Name, Period: told.FileCheckFrequency}}
 	if o.manifestURL == "" {
 		if len(o.headers) > 0 {
 			return nil, usage("cannot use --manifest-url-header: there is no --manifest-url")
+		}
+		if told.ManifestURL != "" { // its form was checked when the file was read
+			sources = append(sources, &source.URL{Address: told.ManifestURL, Header: told.ManifestURLHeader,
+				NodeName: cfg.Node.Name, Period: told.HTTPCheckFrequency})
 		}
 		return sources, nil
 	}
@@ -197,7 +211,8 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 		}
 		header.Add(name, strings.TrimSpace(value))
 	}
-	return append(sources, &source.URL{Address: o.manifestURL, Header: header, NodeName: cfg.Node.Name}), nil
+	return append(sources, &source.URL{Address: o.manifestURL, Header: header, NodeName: cfg.Node.Name,
+		Period: told.HTTPCheckFrequency}), nil
 }
 
 // onSignals makes SIGTERM and SIGHUP leave the pods running, and SIGINT stop

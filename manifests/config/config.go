@@ -253,6 +253,8 @@ type Paths struct {
 	Socket         string // /run/kubecrank/supervisor.sock
 	Lock           string // /run/kubecrank/kubecrank.lock: init, join, reset, upgrade
 	SupervisorLock string // /run/kubecrank/supervisor.lock
-	PodLogs        string // /var/log/pods
-	FlexVolumes    string // /var/lib/kubecrank/flexvolumes: made by the controller manager, and empty
+	// SupervisorConfig is /var/lib/kubecrank/supervisor.yaml: what init was told about the supervisor, for each that starts later.
+	SupervisorConfig string
+	PodLogs          string // /var/log/pods
+	FlexVolumes      string // /var/lib/kubecrank/flexvolumes: made by the controller manager, and empty
 }

@@ -113,6 +113,6 @@ func GoesWithFile(flag string) bool {
 	return slices.Contains([]string{
 		"config", "dry-run", "ignore-preflight-errors", "kubeconfig", "kubeconfig-dir", "node-name", "output", "print-join-command",
 		"print-manifest", "rootfs", "upload-certs", "v", "yes",
-		"root", "runtime", "port-offset", "components-dir", "force", "settings",
+		"root", "runtime", "port-offset", "components-dir", "force", "settings", "quiet", "verbose",
 	}, flag)
 }

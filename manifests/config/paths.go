@@ -10,21 +10,22 @@ import (
 func PathsBelow(root string) Paths {
 	below := func(p string) string { return path.Join("/", root, p) }
 	return Paths{
-		Kubernetes:     below("/etc/kubernetes"),
-		Manifests:      below("/etc/kubernetes/manifests"),
-		PKI:            below("/etc/kubernetes/pki"),
-		EtcdData:       below("/var/lib/etcd"),
-		State:          below("/var/lib/kubecrank"),
-		Journal:        below("/var/lib/kubecrank/journal.jsonl"),
-		Components:     below("/var/lib/kubecrank/components"),
-		SupervisorLog:  below("/var/lib/kubecrank/supervisor.log"),
-		PodState:       below("/var/lib/kubecrank/pods"),
-		Run:            below("/run/kubecrank"),
-		Socket:         below("/run/kubecrank/supervisor.sock"),
-		Lock:           below("/run/kubecrank/kubecrank.lock"),
-		SupervisorLock: below("/run/kubecrank/supervisor.lock"),
-		PodLogs:        below("/var/log/pods"),
-		FlexVolumes:    below("/var/lib/kubecrank/flexvolumes"),
+		Kubernetes:       below("/etc/kubernetes"),
+		Manifests:        below("/etc/kubernetes/manifests"),
+		PKI:              below("/etc/kubernetes/pki"),
+		EtcdData:         below("/var/lib/etcd"),
+		State:            below("/var/lib/kubecrank"),
+		Journal:          below("/var/lib/kubecrank/journal.jsonl"),
+		Components:       below("/var/lib/kubecrank/components"),
+		SupervisorLog:    below("/var/lib/kubecrank/supervisor.log"),
+		PodState:         below("/var/lib/kubecrank/pods"),
+		Run:              below("/run/kubecrank"),
+		Socket:           below("/run/kubecrank/supervisor.sock"),
+		Lock:             below("/run/kubecrank/kubecrank.lock"),
+		SupervisorLock:   below("/run/kubecrank/supervisor.lock"),
+		SupervisorConfig: below("/var/lib/kubecrank/supervisor.yaml"),
+		PodLogs:          below("/var/log/pods"),
+		FlexVolumes:      below("/var/lib/kubecrank/flexvolumes"),
 	}
 }
 

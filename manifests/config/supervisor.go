@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
 )
@@ -49,6 +50,35 @@ func (s *SupervisorConfiguration) apply(c *Config) {
 	if s.StaticPodURLHeader != nil {
 		to.ManifestURLHeader = s.StaticPodURLHeader
 	}
+}
+
+// ApplySupervisor puts what the file says about the supervisor into c, and
+// checks it. It is for a file that holds nothing else, such as Paths.SupervisorConfig.
+func (d *Documents) ApplySupervisor(c Config) (Config, []error) {
+	a := d.applier(c)
+	if d.Supervisor == nil {
+		a.missing("SupervisorConfiguration")
+	}
+	a.shared()
+	a.config.validateSupervisor(&a.checker)
+	return a.done("init")
+}
+
+// Document is the SupervisorConfiguration that says the same. It may hold a secret (ManifestURLHeader).
+func (s Supervisor) Document() ([]byte, error) {
+	return yaml.Marshal(SupervisorConfiguration{
+		TypeMeta: kubeadmapi.TypeMeta{APIVersion: V1alpha1, Kind: kindSupervisor},
+		CrashLoopBackOff: CrashLoopBackOff{
+			InitialPeriod:             &kubeadmapi.Duration{Duration: s.BackOffInitial},
+			MaxContainerRestartPeriod: &kubeadmapi.Duration{Duration: s.BackOffMax},
+		},
+		ContainerLogMaxSize:  resource.NewQuantity(s.LogMaxSize, resource.BinarySI),
+		ContainerLogMaxFiles: s.LogMaxFiles,
+		FileCheckFrequency:   &kubeadmapi.Duration{Duration: s.FileCheckFrequency},
+		HTTPCheckFrequency:   &kubeadmapi.Duration{Duration: s.HTTPCheckFrequency},
+		StaticPodURL:         s.ManifestURL,
+		StaticPodURLHeader:   s.ManifestURLHeader,
+	})
 }
 
 func (c Config) validateSupervisor(k *checker) {

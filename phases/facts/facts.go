@@ -48,6 +48,11 @@ type Facts struct {
 	// SupervisorRuns is true when a supervisor of this root takes connections.
 	SupervisorRuns bool
 
+	// Patches are the files of Config.Patches, in kubeadm's order.
+	Patches []manifests.Patch
+	// PatchesError is why they could not be read.
+	PatchesError error
+
 	History plan.History
 	// JournalError is why History could not be read.
 	JournalError error
@@ -86,6 +91,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	f.History, f.JournalError = plan.Load(cfg.Root, paths)
 	f.Files = lookAt(cfg.Root, paths, f.History)
 	f.Places = places(cfg.Root, paths)
+	f.Patches, f.PatchesError = readPatches(cfg.Patches)
 	return f, ctx.Err()
 }
 

@@ -26,6 +26,7 @@ func lookAt(root string, paths config.Paths, history plan.History) map[string]pl
 	} {
 		l.dir(dir, true)
 	}
+	l.path(paths.SupervisorConfig)
 	for _, dir := range []string{paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs} {
 		l.dir(dir, false)
 	}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/manifests/config/strictyaml"
+)
+
+// input is a configuration as the user gave it, not yet completed.
+//
+//	flags ---------------------------------------+
+//	--config FILE --Parse--> Documents --Apply---+--> input --Complete, Validate, Locate--> plan
+type input struct {
+	cfg       config.Config
+	documents *config.Documents // nil without --config
+	// err is what is wrong so far. It is reported together with what Validate finds.
+	err error
+}
+
+// initInput merges flags and file. The error is one that leaves nothing to validate.
+func (a *app) initInput(set *pflag.FlagSet, flags *configFlags) (input, error) {
+	if flags.file == "" {
+		cfg, err := flags.config(set, a.global)
+		return input{cfg: cfg, err: err}, nil
+	}
+	d, errs, err := a.readDocuments(set, flags.file)
+	if err != nil {
+		return input{}, err
+	}
+	cfg := config.Default(a.global.root)
+	cfg.PortOffset, cfg.ComponentsDir, cfg.Runtime = a.global.portOffset, a.global.componentsDir, flags.runtime
+	cfg, more := d.Apply("init", cfg)
+	if set.Changed("node-name") {
+		cfg.Node.Name = flags.nodeName
+	}
+	if set.Changed("skip-phases") {
+		cfg.SkipPhases = flags.skipPhases
+	}
+	cfg.IgnorePreflightErrors = append(slices.Clone(cfg.IgnorePreflightErrors), flags.ignorePreflight...)
+	errs = append(append(errs, more...), flags.runtimeError())
+	return input{cfg: cfg, documents: d, err: errors.Join(errs...)}, nil
+}
+
+// readDocuments reads a configuration file, and shows its warnings. errs are
+// those of its form; err is for a file that cannot be read, or that flags contradict.
+func (a *app) readDocuments(set *pflag.FlagSet, file string) (d *config.Documents, errs []error, err error) {
+	if err := mixed(set); err != nil {
+		return nil, nil, err
+	}
+	data, err := a.readConfigFile("config", file)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, errs = config.Parse(fileName(file), data)
+	if !a.global.quiet {
+		for _, text := range d.Warnings {
+			fmt.Fprintf(a.stdio.Err, "! %s: %s\n", d.Name, text)
+		}
+	}
+	return d, errs, nil
+}
+
+// mixed refuses flags that say what belongs into the file, with kubeadm's words.
+func mixed(set *pflag.FlagSet) error {
+	var names []string
+	set.Visit(func(f *pflag.Flag) {
+		if !config.GoesWithFile(f.Name) {
+			names = append(names, f.Name)
+		}
+	})
+	if len(names) == 0 {
+		return nil
+	}
+	return withHint(usage("can not mix '--config' with arguments %v", names),
+		"write them into the file; variables KUBECRANK_* and the settings file count as arguments, too")
+}
+
+// readConfigFile reads a file, or the standard input for "-", up to the size
+// at which it is too large. flag is its flag's name.
+func (a *app) readConfigFile(flag, file string) ([]byte, error) {
+	from := a.stdio.In
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, withHint(usage("cannot read --%s: %w", flag, err), "kubecrank config defaults init prints a file to begin with")
+		}
+		defer f.Close()
+		from = f
+	}
+	data, err := io.ReadAll(io.LimitReader(from, strictyaml.MaxSize+1))
+	if err != nil {
+		return nil, usage("cannot read --%s: %w", flag, err)
+	}
+	return data, nil
+}
+
+// fileName is how errors call a configuration file.
+func fileName(file string) string {
+	if file == "-" {
+		return "standard input"
+	}
+	return file
+}
