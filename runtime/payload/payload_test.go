@@ -15,34 +15,46 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packed is a payload made of this test's own program: a real x86-64 Go binary
-// of a few chunks.
+// packed is a payload made of the start of this test's own program: real x86-64
+// code in an ELF file, of three chunks, the last one short.
 func packed(t testing.TB) (raw []byte, src Source) {
 	t.Helper()
-	raw, err := packOnce()
-	if err != nil {
+	src = Source{Path: filepath.Join(t.TempDir(), "program"), Version: "v1.2.3", Components: Names()}
+	if err := os.WriteFile(src.Path, program3(t), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	src, err = self()
-	if err != nil {
-		t.Fatal(err)
+	packOnce.Do(func() {
+		var out bytes.Buffer
+		packErr = Pack(&out, src)
+		packRaw = out.Bytes()
+	})
+	if packErr != nil {
+		t.Fatal(packErr)
 	}
-	return raw, src
+	return packRaw, src
 }
 
-var packOnce = sync.OnceValues(func() ([]byte, error) {
-	var out bytes.Buffer
-	src, err := self()
-	if err != nil {
-		return nil, err
-	}
-	err = Pack(&out, src)
-	return out.Bytes(), err
-})
+var (
+	packOnce sync.Once
+	packRaw  []byte
+	packErr  error
+)
 
-func self() (Source, error) {
+// program3 is the start of this program, with an ELF header that says that there are no sections.
+func program3(t testing.TB) []byte {
+	t.Helper()
 	path, err := os.Executable()
-	return Source{Path: path, Version: "v1.2.3", Components: Names()}, err
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = file[:2*chunkSize+chunkSize/3]
+	clear(file[0x28:0x30]) // e_shoff
+	clear(file[0x3c:0x40]) // e_shnum, e_shstrndx
+	return file
 }
 
 func open(t testing.TB, raw []byte) *Payload {

@@ -26,7 +26,7 @@ const skip = 255
 
 // absolute turns the relative operands of a chunk into absolute ones, in
 // place, and returns their sites. base is the chunk's offset in the file; code
-// is the file's text section, in offsets of the file, and limit the end of its
+// is the range of the file that holds code, and limit the end of its
 // address space in the same offsets.
 func absolute(data []byte, base int64, code section, limit int64) (sites []byte) {
 	from := max(code.start-base, 0)
@@ -90,22 +90,24 @@ func operandAt(code []byte) int64 {
 // section is a range of a file.
 type section struct{ start, end int64 }
 
-// codeOf finds the text of an x86-64 ELF file, and the end of its memory image
+// codeOf finds the code of an x86-64 ELF file, and the end of its memory image
 // in file offsets. Any other file has no code: it is packed as it is.
 func codeOf(file io.ReaderAt) (code section, limit int64) {
 	f, err := elf.NewFile(file)
 	if err != nil || f.Machine != elf.EM_X86_64 {
 		return section{}, 0
 	}
-	text := f.Section(".text")
-	if text == nil {
-		return section{}, 0
+	var shift int64
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && code.end == 0 {
+			code = section{int64(p.Off), int64(p.Off + p.Filesz)}
+			shift = int64(p.Vaddr - p.Off)
+		}
 	}
-	shift := int64(text.Addr - text.Offset)
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD {
 			limit = max(limit, int64(p.Vaddr+p.Memsz)-shift)
 		}
 	}
-	return section{int64(text.Offset), int64(text.Offset + text.FileSize)}, limit
+	return code, limit
 }

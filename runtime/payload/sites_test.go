@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -60,5 +61,21 @@ func TestRelativeRefusesBadSites(t *testing.T) {
 		if err := relative(make([]byte, 10), 0, sites); err == nil {
 			t.Errorf("sites %v of a chunk of 10 bytes are accepted", sites)
 		}
+	}
+}
+
+// The code of a real program is found, and packing it is worth it.
+func TestCodeOf(t *testing.T) {
+	t.Parallel()
+	file := program3(t)
+	code, limit := codeOf(bytes.NewReader(file))
+	if code.start != 0 || code.end < chunkSize || limit < code.end {
+		t.Fatalf("the code is %v, the limit %d", code, limit)
+	}
+	if n := len(absolute(file[:chunkSize], 0, code, limit)); n < 1000 {
+		t.Errorf("only %d operands are found in %d bytes of code", n, chunkSize)
+	}
+	if code, _ := codeOf(strings.NewReader("#!/bin/sh\n")); code != (section{}) {
+		t.Errorf("a script has code: %v", code)
 	}
 }

@@ -1,6 +1,6 @@
 // Command bench measures kubecrank against the floor: the same four binaries,
 // started by hand in the best order with prepared certificates. Both are
-// measured in one run, alternating, and compared as ratios of neighbours, so
+// measured in one run, alternating, and compared as ratios of neighbors, so
 // that a machine that gets slower for a minute slows both.
 //
 //	prepare: kubecrank init once; its manifests and certificates are the floor's

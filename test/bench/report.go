@@ -62,8 +62,8 @@ func (r *report) single(ctx context.Context, p *product) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "watching the idle supervisor for %s\n", p.options.idle)
-	if r.idle, err = watchIdle(ctx, status.Supervisor.PID, p.options.idle); err != nil {
+	fmt.Fprintf(os.Stderr, "watching the idle supervisor for %s\n", p.idle)
+	if r.idle, err = watchIdle(ctx, status.Supervisor.PID, p.idle); err != nil {
 		return err
 	}
 	// The API server comes last: when it is gone, the controller manager may end by
