@@ -108,3 +108,24 @@ func fileName(file string) string {
 	}
 	return file
 }
+
+// resetFile takes from a ResetConfiguration what reset can be told. Most of it
+// is about kubelets and container engines; the journal says what there is to undo.
+func (a *app) resetFile(set *pflag.FlagSet, opts *resetOptions) error {
+	d, errs, err := a.readDocuments(set, opts.config)
+	if err != nil {
+		return err
+	}
+	_, more := d.Apply("reset", config.Default(a.global.root))
+	if err := errors.Join(append(errs, more...)...); err != nil {
+		return &usageError{err: err}
+	}
+	for _, name := range d.Reset.SkipPhases {
+		if name != "remove-etcd-member" { // it concerns clusters of several nodes
+			return withHint(usage("%s: cannot skip %s: reset undoes what the journal says, in one piece", d.Name, name),
+				"take skipPhases out of the file; --dry-run shows what would go")
+		}
+	}
+	opts.force, opts.dryRun = opts.force || d.Reset.Force, opts.dryRun || d.Reset.DryRun
+	return nil
+}

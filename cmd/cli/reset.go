@@ -22,6 +22,7 @@ type resetOptions struct {
 	force  bool
 	dryRun bool
 	format string
+	config string // a file with a ResetConfiguration, or ""
 }
 
 func newReset(a *app) *cobra.Command {
@@ -46,8 +47,14 @@ Killed half-way and run again, it finishes.`,
 	output := addOutput(cmd, cmd.Flags(), "text", "json")
 	cmd.Flags().BoolVarP(&opts.force, "force", "f", false, "Do not ask.")
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+	cmd.Flags().StringVar(&opts.config, "config", "", "kubeadm `file` with a ResetConfiguration; - for standard input.")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.format = output.value
+		if opts.config != "" {
+			if err := a.resetFile(cmd.Flags(), &opts); err != nil {
+				return err
+			}
+		}
 		return a.runReset(cmd.Context(), opts)
 	}
 	return cmd

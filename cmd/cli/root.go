@@ -96,6 +96,7 @@ command line wins over the environment, which wins over the file.`,
 	root.SetCompletionCommandGroupID(groupOther)
 	root.AddCommand(
 		newCerts(a),
+		newConfig(a),
 		newInit(a),
 		newKubectl(a),
 		newLogs(a),

@@ -91,7 +91,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	f.History, f.JournalError = plan.Load(cfg.Root, paths)
 	f.Files = lookAt(cfg.Root, paths, f.History)
 	f.Places = places(cfg.Root, paths)
-	f.Patches, f.PatchesError = readPatches(cfg.Patches)
+	f.Patches, f.PatchesError = ReadPatches(cfg.Patches)
 	return f, ctx.Err()
 }
 

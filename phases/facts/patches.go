@@ -28,9 +28,9 @@ func (e *PatchesError) Hint() string {
 	return "give a directory that this user can read, with files such as kube-apiserver0+merge.yaml"
 }
 
-// readPatches reads the files of a directory and of those below it, in the order of
+// ReadPatches reads the files of a directory and of those below it, in the order of
 // their names, as kubeadm does (getPatchSetsFromPath in cmd/kubeadm/app/util/patches). "" holds none.
-func readPatches(dir string) ([]manifests.Patch, error) {
+func ReadPatches(dir string) ([]manifests.Patch, error) {
 	if dir == "" {
 		return nil, nil
 	}
