@@ -59,12 +59,15 @@ func (e *UnknownPhaseError) Error() string {
 func (e *UnknownPhaseError) Hint() string { return "the phases are " + strings.Join(e.Known, ", ") }
 
 // PhaseInfo is a phase for help texts.
-type PhaseInfo struct{ Name, Short string }
+type PhaseInfo struct {
+	Name, Short string
+	After       []string // the phases whose work it needs
+}
 
 func infos(list []phase) []PhaseInfo {
 	out := make([]PhaseInfo, len(list))
 	for i, p := range list {
-		out[i] = PhaseInfo{Name: p.name, Short: p.short}
+		out[i] = PhaseInfo{Name: p.name, Short: p.short, After: p.after}
 	}
 	return out
 }

@@ -68,38 +68,8 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return start(cmd, "") }
 	mustComplete(cmd, "skip-phases", completePhases)
-	cmd.AddCommand(newInitPhase(start))
+	cmd.AddCommand(newInitPhases(start))
 	return cmd
-}
-
-// newInitPhase has the flags of init, because they are persistent: a --dry-run
-// before or after "phase" is the same --dry-run.
-func newInitPhase(start func(cmd *cobra.Command, phase string) error) *cobra.Command {
-	var list strings.Builder
-	for _, p := range phases.InitPhases() {
-		fmt.Fprintf(&list, "  %-20s %s\n", p.Name, p.Short)
-	}
-	return &cobra.Command{
-		Use:   "phase NAME",
-		Short: "Run one phase of init alone",
-		Long: `Run one phase of init alone, with the flags of init. It expects that the phases
-before it are done. The phases are, in order:
-
-` + list.String(),
-		Example: `  # Make or complete the certificates
-  kubecrank init phase certs
-
-  # The manifests of the control plane, as they would be written
-  kubecrank init phase control-plane --dry-run -o yaml`,
-		Args: oneArg("NAME"),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return completePhases(cmd, args, toComplete)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error { return start(cmd, args[0]) },
-	}
 }
 
 func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
