@@ -308,14 +308,3 @@ func (p *pod) onDue(e evDue) {
 	e.c.due = true
 	p.advance()
 }
-
-// exitCounts are the restart counts by container.
-func exitCounts(containers []*container) map[string]int {
-	counts := map[string]int{}
-	for _, c := range containers {
-		if c.restarts >= 0 {
-			counts[c.spec.Name] = c.restarts
-		}
-	}
-	return counts
-}

@@ -13,7 +13,8 @@ import (
 // history keeps the last events of each pod, logs every one, and hands them to whoever follows.
 type history struct {
 	log   *slog.Logger
-	begin time.Time // the zero of Event.Offset
+	begin time.Time                 // the zero of Event.Offset
+	count func(kind, reason string) // for metrics
 
 	mu          sync.Mutex
 	pods        map[string]*podEvents // by full name; "" for the supervisor's own
@@ -49,6 +50,9 @@ func (h *history) add(key string, e runtime.Event) {
 	if e.Container != "" {
 		attrs = append(attrs, slog.String("container", e.Container))
 	}
+	if h.count != nil {
+		h.count(e.Type, e.Reason)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	repeated := h.remember(key, e)
@@ -79,11 +83,14 @@ func (h *history) remember(key string, e runtime.Event) int {
 		p = &podEvents{}
 		h.pods[key] = p
 	}
-	for i := len(p.events) - 1; i >= 0 && i >= len(p.events)-4; i-- {
-		if old := &p.events[i]; old.Container == e.Container && old.Reason == e.Reason && old.Message == e.Message {
-			old.Count = max(old.Count, 1) + 1
-			old.Time = e.Time
-			return old.Count
+	if repeats(e.Reason) {
+		for i := len(p.events) - 1; i >= max(0, len(p.events)-recent); i-- {
+			old := &p.events[i]
+			if old.Container == e.Container && old.Reason == e.Reason && old.Message == e.Message {
+				old.Count = max(old.Count, 1) + 1
+				old.Time = e.Time
+				return old.Count
+			}
 		}
 	}
 	if len(p.events) == eventsPerPod {
@@ -91,6 +98,20 @@ func (h *history) remember(key string, e runtime.Event) int {
 	}
 	p.events = append(p.events, e)
 	return 1
+}
+
+// recent is how far back a repetition is looked for: a few probes may fail in turns.
+const recent = 6
+
+// repeats tells the reasons that come again and again. What begins and ends something is always an event
+// of its own: the timeline is made of it.
+func repeats(reason string) bool {
+	switch reason {
+	case reasonUnhealthy, reasonProbeWarning, reasonBackOff, reasonFailed, reasonFailedSandbox, reasonFailedKill, reasonInvalid:
+		return true
+	default:
+		return false
+	}
 }
 
 func (h *history) dropOldest() {

@@ -221,6 +221,7 @@ func (s *supervisor) onReport(r report) {
 	if r.idle && m.want == nil && r.seq == m.seq {
 		delete(s.members, r.fullName)
 		m.pod.in.put(evQuit{})
+		s.metrics.forget(m.spec.Namespace, shortName(m.spec))
 		s.stale = true
 	}
 	for _, full := range s.affects[r.fullName] {

@@ -38,6 +38,7 @@ type probeReport struct {
 //	started + n*eager, until the first success: only a success counts
 type prober struct {
 	check     health.Check
+	count     func(outcome)
 	spec      *corev1.Probe
 	kind      probeKind
 	startedAt time.Time
@@ -126,6 +127,7 @@ func (w *prober) attempt(ctx context.Context, limit time.Duration) probeReport {
 	defer cancel()
 	r := probeReport{kind: w.kind}
 	r.outcome, r.text, r.detail = judge(w.check(ctx))
+	w.count(r.outcome)
 	return r
 }
 
@@ -166,9 +168,10 @@ func (p *pod) startProbes(c *container, adopted bool) {
 			continue
 		}
 		run := c.run
+		target := ProbeTarget{Pod: p.cur, Container: c.spec, Probe: probe, Running: c.rc}
 		w := &prober{
-			check: p.newCheck(ProbeTarget{Pod: p.cur, Container: c.spec, Probe: probe, Running: c.rc}),
-			spec:  probe, kind: kind, startedAt: c.info.StartedAt, jitter: adopted,
+			check: p.newCheck(target), count: func(o outcome) { p.metrics.probed(target, kind, o) },
+			spec: probe, kind: kind, startedAt: c.info.StartedAt, jitter: adopted,
 			tell: func(r probeReport) { p.in.put(evProbe{c, run, r}) },
 		}
 		switch {

@@ -116,6 +116,10 @@ func readRecord(path string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseRecord(data)
+}
+
+func parseRecord(data []byte) (*record, error) {
 	var rec record
 	if err := json.Unmarshal(data, &rec); err != nil {
 		return nil, err

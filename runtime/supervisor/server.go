@@ -25,30 +25,40 @@ import (
 //	GET  /v1/logs?pod=P&container=C&previous=true&follow=true&tail=N&since=RFC3339   the log
 //	POST /v1/stop                      stops all pods in order, then the supervisor; the events meanwhile
 //	POST /v1/restart?pod=P             restarts the pod's containers
+//	GET  /metrics                      Prometheus metrics
 const (
 	pathStatus  = "/v1/status"
 	pathEvents  = "/v1/events"
 	pathLogs    = "/v1/logs"
 	pathStop    = "/v1/stop"
 	pathRestart = "/v1/restart"
+	pathMetrics = "/metrics"
 )
 
-// serve answers on the listener until the returned function is called, which waits for what is being answered.
-func (s *supervisor) serve(l net.Listener) (stop func()) {
+// handler is the control API.
+func (s *supervisor) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathStatus, s.getStatus)
 	mux.HandleFunc("GET "+pathEvents, s.getEvents)
 	mux.HandleFunc("GET "+pathLogs, s.getLogs)
 	mux.HandleFunc("POST "+pathStop, s.postStop)
 	mux.HandleFunc("POST "+pathRestart, s.postRestart)
-	const small = 8 << 10
+	mux.HandleFunc("GET "+pathMetrics, s.getMetrics)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, mostBytes)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// mostBytes is all that a request may have, in its head and in its body.
+const mostBytes = 8 << 10
+
+// serve answers on the listener until the returned function is called, which waits for what is being answered.
+func (s *supervisor) serve(l net.Listener) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background()) // of streams: they end with the server
 	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, small)
-			mux.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: small,
+		Handler:           s.handler(),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: mostBytes,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}

@@ -42,6 +42,8 @@ type Options struct {
 	Log         io.Writer     // structured text lines; nil for none
 	BackOff     BackOffLimits // zero values are the kubelet's
 	NewCheck    NewCheck      // makes the checks of probes; nil for package health
+	// MetricsAddress is a loopback address and port where Prometheus metrics are served too; "" for the socket only.
+	MetricsAddress string
 	// Ready is called once, when the control socket answers; nil for nobody.
 	Ready func()
 }
@@ -55,6 +57,7 @@ type shared struct {
 	records  *records
 	reports  *mailbox[report]
 	work     *sync.WaitGroup
+	metrics  *metrics
 	limits   BackOffLimits
 	newCheck NewCheck
 	tail     func(path string, lines int) string
@@ -120,6 +123,13 @@ func Run(ctx context.Context, opts Options) error {
 	s.ctx = ctx
 	stopServing := s.serve(listener)
 	defer stopServing()
+	if opts.MetricsAddress != "" {
+		stopMetrics, err := s.serveMetrics(opts.MetricsAddress)
+		if err != nil {
+			return err
+		}
+		defer stopMetrics()
+	}
 	s.work.Go(func() { s.slim(ctx) })
 	s.log.Info("supervisor started", "pid", os.Getpid(), "version", opts.Version, "runtime", opts.RuntimeName)
 	if opts.Ready != nil {
@@ -152,6 +162,8 @@ func newSupervisor(opts Options) (*supervisor, error) {
 		lastGood: map[string]*runtime.Pod{}, warned: map[string]bool{},
 	}
 	s.view.Store(&view{})
+	s.metrics = newMetrics()
+	s.history.count = s.metrics.happened
 	return s, nil
 }
 
