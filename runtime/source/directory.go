@@ -214,7 +214,8 @@ func (d *Directory) update() Update {
 			chosen[e.pod.FullName()] = path
 		} else if d.entries[other].gone.IsZero() {
 			u.Problems = append(u.Problems, runtime.Problem{Source: path, Warning: true,
-				Message: fmt.Sprintf("ignored: %s already defines pod %s with UID %s", other, d.entries[other].pod.FullName(), d.entries[other].pod.UID)})
+				Message: fmt.Sprintf("ignored: %s already defines pod %s with UID %s", other,
+					d.entries[other].pod.FullName(), d.entries[other].pod.UID)})
 		}
 	}
 	d.chosen = chosen

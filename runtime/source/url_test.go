@@ -36,12 +36,6 @@ func (s *web) set(code int, body string) {
 	s.code, s.body = code, body
 }
 
-func (s *web) asked() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.headers)
-}
-
 // fetched runs a URL source with a short period.
 func fetched(t *testing.T, s *web) *watched {
 	server := httptest.NewServer(s)

@@ -21,8 +21,10 @@ func validatePod(pod *corev1.Pod) field.ErrorList {
 	spec, path := &pod.Spec, field.NewPath("spec")
 	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	// The UID names directories and cgroups: the kubelet panics on these (cm/cgroup_manager_linux.go:58).
-	if strings.ContainsAny(string(pod.UID), "/_") || len(pod.UID) > validation.DNS1123SubdomainMaxLength || strings.HasPrefix(string(pod.UID), ".") {
-		errs = append(errs, field.Invalid(field.NewPath("metadata", "uid"), pod.UID, "must not start with a dot, hold '/' or '_', or be longer than 253 characters"))
+	if strings.ContainsAny(string(pod.UID), "/_") || len(pod.UID) > validation.DNS1123SubdomainMaxLength ||
+		strings.HasPrefix(string(pod.UID), ".") {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "uid"), pod.UID,
+			"must not start with a dot, hold '/' or '_', or be longer than 253 characters"))
 	}
 	volumes, volumeErrs := validateVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, volumeErrs...)
@@ -38,7 +40,8 @@ func validatePod(pod *corev1.Pod) field.ErrorList {
 	errs = append(errs, validateDNSConfig(spec, path.Child("dnsConfig"))...)
 	for i, gate := range spec.ReadinessGates {
 		for _, msg := range validation.IsQualifiedName(string(gate.ConditionType)) {
-			errs = append(errs, field.Invalid(path.Child("readinessGates").Index(i).Child("conditionType"), string(gate.ConditionType), msg))
+			errs = append(errs, field.Invalid(path.Child("readinessGates").Index(i).Child("conditionType"),
+				string(gate.ConditionType), msg))
 		}
 	}
 	errs = append(errs, validateHostUsers(spec, path)...)
@@ -49,7 +52,8 @@ func validatePod(pod *corev1.Pod) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("activeDeadlineSeconds"), *seconds, validation.InclusiveRangeError(1, math.MaxInt32)))
 	}
 	if spec.PreemptionPolicy != nil {
-		errs = append(errs, oneOf(*spec.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+		errs = append(errs, oneOf(*spec.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority,
+			corev1.PreemptNever)...)
 	}
 	errs = append(errs, validateQuantities(spec.Overhead, path.Child("overhead", "limits"))...)
 	if spec.Resources != nil {
@@ -149,8 +153,9 @@ func validateHostNetworkPorts(spec *corev1.PodSpec, path *field.Path) field.Erro
 	for i := range spec.Containers {
 		for j, port := range spec.Containers[i].Ports {
 			if port.HostPort != port.ContainerPort {
-				errs = append(errs, field.Invalid(path.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
-					"must match `containerPort` when `hostNetwork` is true"))
+				errs = append(errs,
+					field.Invalid(path.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), port.HostPort,
+						"must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
 	}
@@ -182,22 +187,26 @@ func validateDNSConfig(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		if c == nil {
 			return field.ErrorList{field.Required(path, "must provide `dnsConfig` when `dnsPolicy` is None")}
 		}
-		return field.ErrorList{field.Required(path.Child("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None")}
+		return field.ErrorList{field.Required(path.Child("nameservers"),
+			"must provide at least one DNS nameserver when `dnsPolicy` is None")}
 	}
 	if c == nil {
 		return nil
 	}
 	if len(c.Nameservers) > mostServers {
-		errs = append(errs, field.Invalid(path.Child("nameservers"), c.Nameservers, fmt.Sprintf("must not have more than %d nameservers", mostServers)))
+		errs = append(errs, field.Invalid(path.Child("nameservers"), c.Nameservers,
+			fmt.Sprintf("must not have more than %d nameservers", mostServers)))
 	}
 	for i, server := range c.Nameservers {
 		errs = append(errs, validateIP(server, path.Child("nameservers").Index(i))...)
 	}
 	if len(c.Searches) > mostSearches {
-		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %d search paths", mostSearches)))
+		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches,
+			fmt.Sprintf("must not have more than %d search paths", mostSearches)))
 	}
 	if len(strings.Join(c.Searches, " ")) > mostCharacters {
-		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches, fmt.Sprintf("must not have more than %d characters (including spaces) in the search list", mostCharacters)))
+		errs = append(errs, field.Invalid(path.Child("searches"), c.Searches,
+			fmt.Sprintf("must not have more than %d characters (including spaces) in the search list", mostCharacters)))
 	}
 	for i, option := range c.Options {
 		if option.Name == "" {

@@ -42,7 +42,8 @@ func validateActions(c *corev1.Container, spec *corev1.PodSpec, path *field.Path
 			errs = append(errs, field.Invalid(at.Child("successThreshold"), p.probe.SuccessThreshold, "must be 1"))
 		}
 		if p.name == "readinessProbe" && p.probe.TerminationGracePeriodSeconds != nil {
-			errs = append(errs, field.Invalid(at.Child("terminationGracePeriodSeconds"), *p.probe.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))
+			errs = append(errs, field.Invalid(at.Child("terminationGracePeriodSeconds"),
+				*p.probe.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))
 		}
 	}
 	return errs

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -61,7 +60,7 @@ func validateValueFrom(env corev1.EnvVar, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	from := env.ValueFrom
 	if from.FieldRef != nil {
-		errs = append(errs, validateFieldRef(from.FieldRef, envFields, path.Child("fieldRef"))...)
+		errs = append(errs, validateFieldRef(from.FieldRef, envFields(), path.Child("fieldRef"))...)
 	}
 	if from.ResourceFieldRef != nil {
 		errs = append(errs, validateResourceRef(from.ResourceFieldRef, false, path.Child("resourceFieldRef"))...)
@@ -78,10 +77,12 @@ func validateValueFrom(env corev1.EnvVar, path *field.Path) field.ErrorList {
 		errs = append(errs, required(ref.Path, path.Child("fileKeyRef", "path"))...)
 		errs = append(errs, noDotDot(ref.Path, path.Child("fileKeyRef", "path"))...)
 	}
-	sources := count(from.FieldRef != nil, from.ResourceFieldRef != nil, from.ConfigMapKeyRef != nil, from.SecretKeyRef != nil, from.FileKeyRef != nil)
+	sources := count(from.FieldRef != nil, from.ResourceFieldRef != nil, from.ConfigMapKeyRef != nil,
+		from.SecretKeyRef != nil, from.FileKeyRef != nil)
 	switch {
 	case sources == 0:
-		errs = append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
+		errs = append(errs, field.Invalid(path, "",
+			"must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
 	case env.Value != "":
 		errs = append(errs, field.Invalid(path, "", "may not be specified when `value` is not empty"))
 	case sources > 1:
@@ -104,15 +105,25 @@ func validateKeyRef(name, key string, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// What the downward API can tell in the environment, and what in files.
-var (
-	envFields = []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+// envFields is what the downward API can tell in the environment.
+func envFields() []string {
+	return []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
 		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"}
-	fileFields     = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"}
-	resourceFields = []string{"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"}
-	// subscript is "metadata.labels['key']".
-	subscript = regexp.MustCompile(`^(metadata\.(?:labels|annotations))\['(.*)'\]$`)
-)
+}
+
+// fileFields is what it can tell in files.
+func fileFields() []string {
+	return []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"}
+}
+
+// resourceFields is what it can tell of resources.
+func resourceFields() []string {
+	return []string{"limits.cpu", "limits.ephemeral-storage", "limits.memory",
+		"requests.cpu", "requests.ephemeral-storage", "requests.memory"}
+}
+
+// subscript is "metadata.labels['key']".
+var subscript = regexp.MustCompile(`^(metadata\.(?:labels|annotations))\['(.*)'\]$`)
 
 // validateFieldRef is validateObjectFieldSelector.
 func validateFieldRef(ref *corev1.ObjectFieldSelector, allowed []string, path *field.Path) field.ErrorList {
@@ -137,7 +148,7 @@ func validateFieldRef(ref *corev1.ObjectFieldSelector, allowed []string, path *f
 	if slices.Contains(allowed, ref.FieldPath) {
 		return nil
 	}
-	if slices.Contains(envFields, ref.FieldPath) || slices.Contains(fileFields, ref.FieldPath) {
+	if slices.Contains(envFields(), ref.FieldPath) || slices.Contains(fileFields(), ref.FieldPath) {
 		return field.ErrorList{field.NotSupported(at, ref.FieldPath, allowed)}
 	}
 	return field.ErrorList{field.Invalid(at, ref.FieldPath, "error converting fieldPath: field label not supported: "+ref.FieldPath)}
@@ -152,8 +163,8 @@ func validateResourceRef(ref *corev1.ResourceFieldSelector, inFile bool, path *f
 		errs = append(errs, field.Required(path.Child("containerName"), ""))
 	case ref.Resource == "":
 		errs = append(errs, field.Required(path.Child("resource"), ""))
-	case !huge && !slices.Contains(resourceFields, ref.Resource):
-		errs = append(errs, field.NotSupported(path.Child("resource"), ref.Resource, resourceFields))
+	case !huge && !slices.Contains(resourceFields(), ref.Resource):
+		errs = append(errs, field.NotSupported(path.Child("resource"), ref.Resource, resourceFields()))
 	}
 	if ref.Divisor.IsZero() {
 		return errs
@@ -163,7 +174,8 @@ func validateResourceRef(ref *corev1.ResourceFieldSelector, inFile bool, path *f
 	switch _, name, _ := strings.Cut(ref.Resource, "."); {
 	case name == "cpu":
 		if d := ref.Divisor.String(); d != "1" && d != "1m" {
-			errs = append(errs, field.Invalid(path.Child("divisor"), ref.Resource, "only divisor's values 1m and 1 are supported with the cpu resource"))
+			errs = append(errs, field.Invalid(path.Child("divisor"), ref.Resource,
+				"only divisor's values 1m and 1 are supported with the cpu resource"))
 		}
 		return errs
 	case name == "memory":
@@ -202,7 +214,8 @@ func validateResources(r *corev1.ResourceRequirements, path *field.Path) field.E
 		case limited && !overcommits(name) && cmp != 0:
 			errs = append(errs, field.Invalid(at, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
 		case limited && cmp > 0:
-			errs = append(errs, field.Invalid(at, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+			errs = append(errs, field.Invalid(at, request.String(),
+				fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 		}
 	}
 	if huge && !computes {
@@ -214,8 +227,10 @@ func validateResources(r *corev1.ResourceRequirements, path *field.Path) field.E
 	return errs
 }
 
-// standardResources are those that a container may name without a domain.
-var standardResources = sets.New(corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage)
+// isStandard says whether a container may name a resource without a domain.
+func isStandard(name corev1.ResourceName) bool {
+	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage
+}
 
 func validateQuantities(list corev1.ResourceList, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
@@ -224,7 +239,7 @@ func validateQuantities(list corev1.ResourceList, path *field.Path) field.ErrorL
 		for _, msg := range validation.IsQualifiedName(string(name)) {
 			errs = append(errs, field.Invalid(at, name, msg))
 		}
-		if !strings.Contains(string(name), "/") && !standardResources.Has(name) && !isHugePage(name) {
+		if !strings.Contains(string(name), "/") && !isStandard(name) && !isHugePage(name) {
 			errs = append(errs, field.Invalid(at, name, "must be a standard resource for containers"))
 		}
 		q := list[name]

@@ -64,7 +64,8 @@ func validateVolumeSource(v *corev1.Volume, at *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("nfs", "path"), v.NFS.Path, "must be an absolute path"))
 		}
 	case v.Image != nil:
-		errs = append(errs, oneOf(v.Image.PullPolicy, at.Child("image", "pullPolicy"), corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+		errs = append(errs, oneOf(v.Image.PullPolicy, at.Child("image", "pullPolicy"), corev1.PullAlways,
+			corev1.PullIfNotPresent, corev1.PullNever)...)
 	}
 	return errs
 }
@@ -76,7 +77,8 @@ func validateHostPath(h *corev1.HostPathVolumeSource, at *field.Path) field.Erro
 	errs := noDotDot(h.Path, at.Child("path"))
 	if h.Type != nil && *h.Type != corev1.HostPathUnset {
 		errs = append(errs, oneOf(*h.Type, at.Child("type"), corev1.HostPathUnset, corev1.HostPathBlockDev, corev1.HostPathCharDev,
-			corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
+			corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate,
+			corev1.HostPathSocket)...)
 	}
 	return errs
 }
@@ -95,7 +97,7 @@ func validateDownward(items []corev1.DownwardAPIVolumeFile, at *field.Path) fiel
 		}
 		switch {
 		case item.FieldRef != nil:
-			errs = append(errs, validateFieldRef(item.FieldRef, fileFields, at.Child("fieldRef"))...)
+			errs = append(errs, validateFieldRef(item.FieldRef, fileFields(), at.Child("fieldRef"))...)
 			if item.ResourceFieldRef != nil {
 				errs = append(errs, field.Invalid(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))
 			}
@@ -158,7 +160,8 @@ func validatePropagation(c *corev1.Container, m corev1.VolumeMount, path *field.
 	none := m.MountPropagation == nil || *m.MountPropagation == corev1.MountPropagationNone
 	if p := m.MountPropagation; p != nil {
 		at := path.Child("mountPropagation")
-		errs = append(errs, oneOf(*p, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)...)
+		errs = append(errs, oneOf(*p, at, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer,
+			corev1.MountPropagationNone)...)
 		privileged := c.SecurityContext != nil && c.SecurityContext.Privileged != nil && *c.SecurityContext.Privileged
 		if *p == corev1.MountPropagationBidirectional && !privileged {
 			errs = append(errs, field.Forbidden(at, "Bidirectional mount propagation is available only to privileged containers"))
@@ -166,7 +169,8 @@ func validatePropagation(c *corev1.Container, m corev1.VolumeMount, path *field.
 	}
 	if r := m.RecursiveReadOnly; r != nil && *r != corev1.RecursiveReadOnlyDisabled {
 		at := path.Child("recursiveReadOnly")
-		if unknown := oneOf(*r, at, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible); unknown != nil {
+		if unknown := oneOf(*r, at, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled,
+			corev1.RecursiveReadOnlyIfPossible); unknown != nil {
 			return append(errs, unknown...)
 		}
 		if !m.ReadOnly {

@@ -41,7 +41,7 @@ func (w *watch) ensure(path string) error {
 			return fmt.Errorf("cannot watch %s: %w", path, err)
 		}
 		if err := fresh.Add(target); err != nil {
-			fresh.Close()
+			_ = fresh.Close() // the descriptor is gone either way
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // it went just now
 			}
@@ -121,7 +121,7 @@ func (w *watch) drain() {
 
 func (w *watch) close() {
 	if w.w != nil {
-		w.w.Close() // nothing to be done about an error: the descriptor is gone either way
+		_ = w.w.Close() // nothing to be done about an error: the descriptor is gone either way
 	}
 	*w = watch{}
 }
