@@ -1,0 +1,189 @@
+//go:build oracle
+
+package kubeadm
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubecrank/kubecrank/manifests"
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+// filePhases are the phases that write what kubeadm writes too. What others
+// write is kubecrank's own, below /var/lib/kubecrank and /run/kubecrank.
+func filePhases() []string { return []string{"certs", "kubeconfig", "etcd", "control-plane"} }
+
+// configOf reads the file as `kubecrank init --config` does.
+func configOf(c prepared) (config.Config, error) {
+	documents, errs := config.Parse("kubeadm.yaml", c.document)
+	if len(errs) > 0 {
+		return config.Config{}, errors.Join(errs...)
+	}
+	cfg, errs := documents.ApplyInit(config.Default(""))
+	if len(errs) > 0 {
+		return config.Config{}, errors.Join(errs...)
+	}
+	cfg.Runtime = cmp.Or(c.runtime, cfg.Runtime)
+	cfg = cfg.Complete(config.HostFacts{Hostname: "host", DefaultAddress: netip.MustParseAddr("192.0.2.99")})
+	return cfg, errors.Join(cfg.Validate()...)
+}
+
+// kubecrank is what `kubecrank init` would write. Nothing is written: the
+// steps' bytes are taken out of the plan, in the order in which they would be.
+func kubecrank(c prepared) (*side, error) {
+	cfg, err := configOf(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &side{started: time.Now(), pki: c.pki, files: map[string]written{}}
+	if c.real {
+		s.dirs = map[string]fs.FileMode{}
+	}
+	for path, f := range c.host.files {
+		s.files[path] = f
+	}
+	f := machine(c, s.started)
+	for path, seen := range f.Files {
+		if seen.Kind == plan.Directory && c.compares(path) && s.dirs != nil {
+			s.dirs[path] = seen.Mode
+		}
+	}
+	p, err := phases.Init(cfg, f, phases.Payload{})
+	var checks *plan.PreflightError // of the machine, which this one is not
+	if err != nil && !errors.As(err, &checks) {
+		return nil, err
+	}
+	host := f.Host()
+	host.Look = func(path string) plan.Seen {
+		if f, ok := s.files[path]; ok {
+			return plan.Seen{Kind: plan.Regular, Mode: f.mode, Data: f.data}
+		}
+		return f.Look(path)
+	}
+	for _, ph := range p.Phases {
+		if slices.Contains(filePhases(), ph.Name) {
+			if err := s.apply(c, ph, host); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, s.patch(c.patches)
+}
+
+// patch applies patches to the manifests, in the order of their names.
+func (s *side) patch(texts map[string]string) error {
+	var patches []manifests.Patch
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		patches = append(patches, manifests.Patch{Name: name, Data: []byte(texts[name])})
+	}
+	var files []manifests.File
+	for path, f := range s.files {
+		if s.isManifest(path) {
+			pod, err := decodePod(f.data)
+			if err != nil {
+				return err
+			}
+			files = append(files, manifests.File{Name: filepath.Base(path), Data: f.data, Pod: pod})
+		}
+	}
+	patched, _, errs := manifests.ApplyPatches(files, patches)
+	for _, f := range patched {
+		s.files[manifestsDir+f.Name] = written{data: f.Data, mode: s.files[manifestsDir+f.Name].mode}
+	}
+	return errors.Join(errs...)
+}
+
+// apply takes a phase's files, those that look at others last.
+func (s *side) apply(c prepared, ph plan.Phase, host plan.Host) error {
+	for _, late := range []bool{false, true} {
+		for _, step := range ph.Steps {
+			work := step.Compare(host)
+			if work.State == plan.Conflict || work.State == plan.Unknown {
+				return errors.New(step.Describe() + ": " + work.Detail)
+			}
+			for _, made := range work.Makes {
+				if dir := made.Kind == plan.MadeDir || made.Kind == plan.MadeTree; dir && !made.Existed && s.dirs != nil && c.compares(made.Path) {
+					s.dirs[made.Path] = made.Mode
+				}
+			}
+			if work.Files == nil || work.Late != late {
+				continue
+			}
+			files, err := work.Files(host)
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				s.files[f.Path] = written{data: f.Data, mode: f.Mode}
+			}
+		}
+	}
+	return nil
+}
+
+// machine is an empty one: /etc and /var/lib, and what the case puts there.
+func machine(c prepared, now time.Time) facts.Facts {
+	f := facts.Facts{Now: now, CPUs: 4, MemoryMiB: 4096, Hostname: "host", CADirs: c.caDirs(), ProxyEnv: proxies(c.env),
+		Files: map[string]plan.Seen{}}
+	for _, dir := range []string{"/", "/etc", "/var", "/var/lib"} {
+		f.Files[dir] = plan.Seen{Kind: plan.Directory, Mode: 0o755, Names: []string{}}
+	}
+	see := func(path string, seen plan.Seen) {
+		f.Files[path] = seen
+		for dir := filepath.Dir(path); ; path, dir = dir, filepath.Dir(dir) {
+			parent, ok := f.Files[dir]
+			if !ok {
+				parent = plan.Seen{Kind: plan.Directory, Mode: 0o755}
+			}
+			if name := filepath.Base(path); path != "/" && !slices.Contains(parent.Names, name) {
+				parent.Names = append(parent.Names, name)
+			}
+			f.Files[dir] = parent
+			if dir == "/" {
+				return
+			}
+		}
+	}
+	see("/var/lib", f.Files["/var/lib"])
+	see("/etc", f.Files["/etc"])
+	for path, file := range c.host.files {
+		see(path, plan.Seen{Kind: plan.Regular, Mode: file.mode, Data: file.data})
+	}
+	return f
+}
+
+// proxies are the machine's proxy variables, as facts.Gather finds them.
+func proxies(environ []string) []config.Env {
+	var out []config.Env
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if strings.HasSuffix(strings.ToLower(name), "_proxy") && value != "" {
+			out = append(out, config.Env{Name: name, Value: value})
+		}
+	}
+	slices.SortFunc(out, func(a, b config.Env) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+// caDirs are the CA directories that kubeadm sees.
+func (c prepared) caDirs() []string {
+	return slices.DeleteFunc(manifests.OptionalCADirs(), func(dir string) bool {
+		if c.isolated {
+			dir = filepath.Join(c.root, dir)
+		}
+		_, err := os.Stat(dir)
+		return err != nil
+	})
+}
