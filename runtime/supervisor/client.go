@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -165,7 +164,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values) (io.
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTDIR) {
 			return nil, fmt.Errorf("%w (nobody listens on %s)", runtime.ErrNotRunning, c.path)
 		}
 		return nil, err

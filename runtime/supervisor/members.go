@@ -94,7 +94,8 @@ func (s *supervisor) merge() map[string]*runtime.Pod {
 		}
 		if other != nil {
 			s.problems = append(s.problems, runtime.Problem{Source: pod.Origin, Warning: true,
-				Message: fmt.Sprintf("pod %s is ignored: %s already defines %s with UID %s", pod.FullName(), other.Origin, other.FullName(), other.UID)})
+				Message: fmt.Sprintf("pod %s is ignored: %s already defines %s with UID %s",
+					pod.FullName(), other.Origin, other.FullName(), other.UID)})
 			continue
 		}
 		desired[pod.FullName()], uids[string(pod.UID)] = pod, pod
@@ -174,7 +175,8 @@ func (s *supervisor) reorder() {
 			if !s.warned[key] && !s.stopping {
 				s.warned[key] = true
 				spec := specs[full]
-				s.history.add(full, runtime.Event{Pod: shortName(spec), Namespace: spec.Namespace, Type: warning, Reason: reasonInvalid, Message: text})
+				s.history.add(full, runtime.Event{Pod: shortName(spec), Namespace: spec.Namespace,
+					Type: warning, Reason: reasonInvalid, Message: text})
 			}
 		}
 	}

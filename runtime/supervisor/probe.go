@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -255,7 +256,7 @@ func (p *pod) unhealthy(c *container, kind probeKind, probe *corev1.Probe) {
 	if s := probe.TerminationGracePeriodSeconds; s != nil {
 		grace = time.Duration(*s) * time.Second
 	}
-	message := fmt.Sprintf("Container %s failed %s probe", c.spec.Name, map[probeKind]string{startup: "startup", liveness: "liveness"}[kind])
+	message := fmt.Sprintf("Container %s failed %s probe", c.spec.Name, strings.ToLower(string(kind)))
 	c.killed = true
 	if decide(p.cur, c) != restartNone {
 		message += ", will be restarted"

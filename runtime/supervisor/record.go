@@ -190,7 +190,8 @@ func (r *records) flush() {
 			err = durable.WriteFile(filepath.Join(r.dir, name+recordFileExt), data, 0o600)
 		}
 		if err != nil {
-			r.log.Warn("cannot write a pod's record: its started state and back-off would not survive the supervisor", "pod", name, "error", err)
+			r.log.Warn("cannot write a pod's record: its started state and back-off would not survive the supervisor",
+				"pod", name, "error", err)
 		}
 	}
 }
@@ -251,7 +252,10 @@ func (r *record) same(o *record) bool {
 			a.BackOff.Wait != b.BackOff.Wait || !a.BackOff.Updated.Equal(b.BackOff.Updated) || !a.FailedAt.Equal(b.FailedAt) {
 			return false
 		}
-		if (a.Exit == nil) != (b.Exit == nil) || a.Exit != nil && (a.Exit.Code != b.Exit.Code || !a.Exit.FinishedAt.Equal(b.Exit.FinishedAt)) {
+		if (a.Exit == nil) != (b.Exit == nil) {
+			return false
+		}
+		if a.Exit != nil && (a.Exit.Code != b.Exit.Code || !a.Exit.FinishedAt.Equal(b.Exit.FinishedAt)) {
 			return false
 		}
 	}

@@ -175,7 +175,8 @@ func (s *supervisor) postStop(w http.ResponseWriter, r *http.Request) {
 			for len(live) > 0 {
 				out.send(<-live)
 			}
-			out.send(runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin), Type: normal, Reason: reasonStopped, Message: allStopped})
+			out.send(runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin),
+				Type: normal, Reason: reasonStopped, Message: allStopped})
 			return
 		case <-r.Context().Done():
 			return

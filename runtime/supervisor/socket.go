@@ -46,7 +46,7 @@ func listen(path string) (net.Listener, error) {
 	}
 	l.SetUnlinkOnClose(false) // its short name is gone by then
 	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
+		_ = l.Close() // the first error is the one to report
 		return nil, fmt.Errorf("cannot protect the control socket: %w", err)
 	}
 	return l, nil

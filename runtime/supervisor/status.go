@@ -44,7 +44,8 @@ func (p *pod) isReady() bool {
 		return false
 	}
 	for _, c := range p.containers {
-		if (!c.init || c.sidecar) && !(c.state == ctrRunning && c.ready) && !(c.state == ctrExited && !c.init && c.exit != nil && c.exit.Code == 0) {
+		done := !c.init && c.state == ctrExited && c.exit != nil && c.exit.Code == 0
+		if c.counts() && !done && (c.state != ctrRunning || !c.ready) {
 			return false
 		}
 	}
@@ -61,12 +62,16 @@ func (p *pod) hasStarted() bool {
 		return false
 	}
 	for _, c := range p.containers {
-		if (!c.init || c.sidecar) && !(c.state == ctrRunning && c.started) && !(c.state == ctrExited && !c.init) {
+		done := !c.init && c.state == ctrExited
+		if c.counts() && !done && (c.state != ctrRunning || !c.started) {
 			return false
 		}
 	}
 	return true
 }
+
+// counts says whether the container stays as long as the pod does: all but ordinary init containers.
+func (c *container) counts() bool { return !c.init || c.sidecar }
 
 func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 	of := p.cur

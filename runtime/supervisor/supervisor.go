@@ -268,7 +268,8 @@ func (s *supervisor) runSource(ctx context.Context, index int, src source.Source
 				err = errors.New("it ended")
 			}
 			last.Incomplete = true
-			last.Problems = append(slices.Clip(last.Problems), runtime.Problem{Source: src.String(), Message: fmt.Sprintf("cannot read static pods: %v", err)})
+			last.Problems = append(slices.Clip(last.Problems), runtime.Problem{Source: src.String(),
+				Message: fmt.Sprintf("cannot read static pods: %v", err)})
 			forward(last)
 			return
 		}
