@@ -98,6 +98,8 @@ func invalidFiles() []invalidFile {
 		verb("upgrade", "not for upgrade", clusterHead, 1, "no UpgradeConfiguration"),
 		verb("init", "KubeletConfiguration alone", "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", 1,
 			"no InitConfiguration"),
+		verb("init", "no version of the kubelet's", clusterHead+"---\napiVersion: kubelet.config.k8s.io/v1\nkind: KubeletConfiguration\n", 3,
+			"no kind KubeletConfiguration in kubelet.config.k8s.io/v1"),
 		verb("init", "twice in what is passed on",
 			clusterHead+"---\napiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\na: 1\na: 2\n",
 			7, "stands twice"),

@@ -51,9 +51,9 @@ const (
 	kindKubelet    = "KubeletConfiguration"
 	kindKubeProxy  = "KubeProxyConfiguration"
 
-	kubeletGroup   = "kubelet.config.k8s.io"
-	kubeProxyGroup = "kubeproxy.config.k8s.io"
-	kubeadmGroup   = "kubeadm.k8s.io"
+	kubeletVersion   = "kubelet.config.k8s.io/v1beta1"
+	kubeProxyVersion = "kubeproxy.config.k8s.io/v1alpha1"
+	kubeadmGroup     = "kubeadm.k8s.io"
 )
 
 // Parse reads a configuration file: documents of kubeadm.k8s.io (v1beta4, or
@@ -117,7 +117,7 @@ func (p *parser) target(doc document) (target any, problem, remedy string) {
 	switch {
 	case doc.apiVersion == "" || doc.kind == "":
 		return nil, "the document has no apiVersion or no kind", "Begin it with apiVersion: " + kubeadmapi.V1beta4 + " and a kind."
-	case group == kubeletGroup && doc.kind == kindKubelet, group == kubeProxyGroup && doc.kind == kindKubeProxy:
+	case doc.apiVersion == kubeletVersion && doc.kind == kindKubelet, doc.apiVersion == kubeProxyVersion && doc.kind == kindKubeProxy:
 		return nil, "", ""
 	case doc.apiVersion == V1alpha1 && doc.kind == kindSupervisor:
 		return &SupervisorConfiguration{}, "", ""
@@ -139,7 +139,8 @@ func (p *parser) target(doc document) (target any, problem, remedy string) {
 		}
 		return nil, problem, "Use one of: " + strings.Join(sortedKeys(kinds), ", ") + "."
 	}
-	return nil, problem, "Use a kind of " + kubeadmapi.V1beta4 + " or " + V1alpha1 + ", KubeletConfiguration or KubeProxyConfiguration."
+	return nil, problem, "Use a kind of " + kubeadmapi.V1beta4 + " or " + V1alpha1 + ", KubeletConfiguration of " + kubeletVersion +
+		" or KubeProxyConfiguration of " + kubeProxyVersion + "."
 }
 
 // kubeadmKinds are the kinds of an API version, nil if there is no such version.

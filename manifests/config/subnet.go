@@ -85,7 +85,7 @@ func (c Config) validateNetworking(k *checker) {
 // validateFamilies refuses what the components refuse only after they have
 // started: kube-apiserver compares the families of its address and of the first
 // service subnet (cmd/kube-apiserver/app/options/validation.go,
-// validatePublicIPServiceClusterIPRangeIPFamilies). A Service of a family in which no pod has an address is of no use.
+// validatePublicIPServiceClusterIPRangeIPFamilies). Services of a first family in which no pod has an address are of no use.
 func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	services, pods := c.Networking.ServiceSubnets, c.Networking.PodSubnets
 	if len(services) == 0 || !services[0].IsValid() {
@@ -101,11 +101,10 @@ func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	if len(pods) == 0 {
 		return
 	}
-	for _, s := range services {
-		if !hasFamily(pods, s.Addr().Is4()) {
-			k.bad(podField, JoinSubnets(pods), fmt.Sprintf("it has no %s subnet, but the service subnet %s is one", family(s.Addr()), s),
-				"Give pods and services subnets of the same families.")
-		}
+	// A second family for services alone is what clusters have while they change to dual stack.
+	if s := services[0]; !hasFamily(pods, s.Addr().Is4()) {
+		k.bad(podField, JoinSubnets(pods), fmt.Sprintf("it has no %s subnet, but the service subnet %s is one", family(s.Addr()), s),
+			"Give pods a subnet of the services' first family.")
 	}
 }
 

@@ -27,13 +27,16 @@ func subnets(t *testing.T, s string) []netip.Prefix {
 func TestValidateAccepts(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Config){
-		"default":               func(c *Config) {},
-		"loopback":              func(c *Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("127.0.0.1") },
-		"smallest services":     func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/28") },
-		"largest services":      func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/12") },
-		"smallest pods":         func(c *Config) { c.Networking.PodSubnets = subnets(t, "10.244.0.0/24") },
-		"largest pods":          func(c *Config) { c.Networking.PodSubnets = subnets(t, "20.0.0.0/8") },
-		"dual stack":            func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/16,fd00::/112") },
+		"default":           func(c *Config) {},
+		"loopback":          func(c *Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("127.0.0.1") },
+		"smallest services": func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/28") },
+		"largest services":  func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/12") },
+		"smallest pods":     func(c *Config) { c.Networking.PodSubnets = subnets(t, "10.244.0.0/24") },
+		"largest pods":      func(c *Config) { c.Networking.PodSubnets = subnets(t, "20.0.0.0/8") },
+		"dual stack":        func(c *Config) { c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/16,fd00::/112") },
+		"services of two families, pods of the first": func(c *Config) {
+			c.Networking.ServiceSubnets, c.Networking.PodSubnets = subnets(t, "10.96.0.0/16,fd00::/112"), subnets(t, "10.244.0.0/16")
+		},
 		"pods more than needed": func(c *Config) { c.Networking.PodSubnets = subnets(t, "fd01::/48,10.244.0.0/16") },
 		"IPv6": func(c *Config) {
 			c.Node.AdvertiseAddress = netip.MustParseAddr("fd00::1")
