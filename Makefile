@@ -117,8 +117,8 @@ oracle-short: bin/kubeadm-v1.36 ## compare with the kubeadm of 1.36 only, withou
 	$(GO) test -tags oracle -count=1 -timeout 20m -short ./test/kubeadm -kubeadm ../../bin/kubeadm-v1.36 $(ORACLE_FLAGS)
 
 .PHONY: e2e
-e2e: build ## end-to-end tests of bin/kubecrank with the real components (E2E_FLAGS='-run Reset')
-	$(GO) test -tags e2e -count=1 -timeout 15m ./test/e2e $(E2E_FLAGS)
+e2e: build ## bin/kubecrank with the real components, and every command of README and docs (E2E_FLAGS='-run Reset')
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 15m ./test/e2e ./test/docs $(E2E_FLAGS)
 
 .PHONY: faults
 faults: build ## the fault tests of test/e2e in their long form
