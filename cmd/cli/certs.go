@@ -19,12 +19,12 @@ import (
 func newCerts(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "certs",
-		Short:   "Look at the certificates of this control plane",
+		Short:   "Look at the certificates of this control plane, and renew them",
 		GroupID: groupOperate,
 		Args:    unknownCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertsCheck(a))
+	cmd.AddCommand(newCertsCheck(a), newCertsRenew(a))
 	return cmd
 }
 

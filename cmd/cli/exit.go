@@ -43,6 +43,7 @@ func exitCode(err error) ExitCode {
 		notOurs *plan.RefusedError
 		usage   *usageError
 		noPhase *phases.UnknownPhaseError
+		noCert  *phases.UnknownCertificateError
 		patch   *manifests.PatchError
 		patches *facts.PatchesError
 		checks  *plan.PreflightError
@@ -55,7 +56,8 @@ func exitCode(err error) ExitCode {
 		return quiet.code
 	case errors.As(err, &refused), errors.As(err, &notOurs):
 		return ExitRefused
-	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &patch), errors.As(err, &patches):
+	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &noCert),
+		errors.As(err, &patch), errors.As(err, &patches):
 		return ExitUsage
 	case errors.As(err, &checks):
 		return ExitPreflight

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/runtime"
+)
+
+// renewOptions is what certs renew runs on.
+type renewOptions struct {
+	name    string // of a certificate, or "all"
+	certDir string
+	file    string // with a ClusterConfiguration, or ""
+	dryRun  bool
+	restart bool
+	format  string
+}
+
+func newCertsRenew(a *app) *cobra.Command {
+	var opts renewOptions
+	cmd := &cobra.Command{
+		Use:   "renew NAME|all",
+		Short: "Renew a certificate, or all",
+		Long: `Make a certificate and its key anew, with the subject, names and usages that it has;
+"kubecrank certs check" lists the names. An expired one can be renewed, a certificate
+authority cannot. Validity and algorithm are those of the configuration (--config).
+
+"all" leaves out what is not there, and what was signed by an authority whose key is not
+on this machine. Components that run know only the old certificates until they are
+restarted: --restart does it, one after the other. Copies of admin.conf stay as they are.`,
+		Example: `  kubecrank certs renew all --restart
+  kubecrank certs renew apiserver --dry-run`,
+		Args: oneArg("NAME"),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			names := []cobra.Completion{"all"}
+			for _, r := range phases.Renewables(config.Default("")) {
+				names = append(names, r.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	output := addOutput(cmd, cmd.Flags(), "text", "json")
+	flags := cmd.Flags()
+	flags.StringVar(&opts.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
+	flags.StringVar(&opts.file, "config", "", "kubeadm `file` with validity and algorithm of certificates; - for standard input.")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+	flags.BoolVar(&opts.restart, "restart", false, "Restart the components that have the certificates in use.")
+	mustComplete(cmd, "cert-dir", completeDirs)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		opts.name, opts.format = args[0], output.value
+		cfg, err := a.renewConfig(cmd.Flags(), opts)
+		if err != nil {
+			return err
+		}
+		return a.runRenew(cmd.Context(), cfg, opts)
+	}
+	return cmd
+}
+
+func (a *app) renewConfig(set *pflag.FlagSet, opts renewOptions) (config.Config, error) {
+	cfg := config.Default(a.global.root)
+	if opts.file == "" {
+		if set.Changed("cert-dir") {
+			cfg.CertificatesDir = belowRoot(a.global.root, opts.certDir)
+		}
+		return cfg, nil
+	}
+	d, errs, err := a.readDocuments(set, opts.file)
+	if err != nil {
+		return cfg, err
+	}
+	cfg, more := d.Apply("init", cfg)
+	errs = append(errs, more...)
+	completed := cfg.Complete(anyHost(cfg))
+	errs = append(errs, d.Locate("init", completed.Validate())...)
+	if err := errors.Join(errs...); err != nil {
+		return cfg, &usageError{err: err}
+	}
+	return cfg, nil
+}
+
+func (a *app) runRenew(ctx context.Context, cfg config.Config, opts renewOptions) error {
+	r := &run{app: a, verb: phases.VerbRenew, cfg: cfg, began: time.Now()}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	r.cfg = r.cfg.Complete(r.facts.HostFacts(r.cfg))
+	p, pods, err := phases.Renew(r.cfg, r.facts, opts.name)
+	if err := r.planned(p, err); err != nil {
+		return err
+	}
+	if opts.dryRun {
+		return r.dryRun(opts.format)
+	}
+	result, err := r.apply(ctx)
+	if err != nil {
+		return err
+	}
+	running, err := a.running(ctx, pods)
+	if err != nil {
+		return err
+	}
+	if opts.restart {
+		if err := a.restartAll(ctx, running, cfg.Timeouts.ControlPlaneComponentHealthCheck); err != nil {
+			return err
+		}
+	}
+	return a.printRenewed(result, running, opts)
+}
+
+// renewSummary is what certs renew -o json prints.
+type renewSummary struct {
+	Renewed   int      `json:"renewed"` // certificates
+	LeftOut   []string `json:"leftOut"` // a sentence each
+	Pods      []string `json:"pods"`    // that run and have had the old certificates in use
+	Restarted bool     `json:"restarted"`
+}
+
+func (a *app) printRenewed(result plan.Result, pods []string, opts renewOptions) error {
+	w := a.stdio.Out
+	if opts.format == "json" {
+		return writeJSON(w, renewSummary{Renewed: result.Changed, LeftOut: append([]string{}, result.Notes...),
+			Pods: append([]string{}, pods...), Restarted: opts.restart})
+	}
+	fmt.Fprintf(w, "Certificates renewed: %d.\n", result.Changed)
+	for _, note := range result.Notes {
+		fmt.Fprintln(w, note)
+	}
+	switch names := strings.Join(pods, ", "); {
+	case len(pods) == 0:
+	case opts.restart:
+		fmt.Fprintf(w, "Restarted, and ready: %s.\n", names)
+	default:
+		fmt.Fprintf(w, "These run with the old certificates until they are restarted: %s.\n", names)
+		fmt.Fprintf(w, "Next: kubecrank certs renew %s --restart%s, which renews again and restarts them.\n", opts.name, a.rootFlag())
+	}
+	return nil
+}
+
+// running are those of the pods that a supervisor of this root runs, in their order of start.
+func (a *app) running(ctx context.Context, pods []string) ([]string, error) {
+	st, err := a.client().Status(ctx)
+	if errors.Is(err, runtime.ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, name := range pods {
+		wanted[name] = true
+	}
+	var names []string
+	for _, pod := range st.Pods {
+		if wanted[pod.Name] {
+			names = append(names, pod.Name)
+		}
+	}
+	return names, nil
+}
+
+// restartAll restarts pods one after the other, and shows it.
+func (a *app) restartAll(ctx context.Context, pods []string, limit time.Duration) error {
+	progress := a.newProgress()
+	defer progress.close()
+	for _, pod := range pods {
+		t := progress.start("restart", pod)
+		err := a.restart(ctx, pod, limit)
+		t.end(err == nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const restartPoll = 100 * time.Millisecond
+
+// restart restarts a pod and waits until its new process is ready.
+func (a *app) restart(ctx context.Context, name string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	client := a.client()
+	before, err := podStatus(ctx, client, name)
+	if err != nil {
+		return err
+	}
+	if err := client.Restart(ctx, name); err != nil {
+		return err
+	}
+	for {
+		now, err := podStatus(ctx, client, name)
+		if err == nil && now.Ready && now.PID != before.PID {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return withHint(fmt.Errorf("cannot restart %s: it is not ready after %s", name, limit), "kubecrank status says why")
+		case <-time.After(restartPoll):
+		}
+	}
+}
+
+func podStatus(ctx context.Context, client supervisorClient, name string) (runtime.PodStatus, error) {
+	st, err := client.Status(ctx)
+	if err != nil {
+		return runtime.PodStatus{}, err
+	}
+	for _, pod := range st.Pods {
+		if pod.Name == name {
+			return pod, nil
+		}
+	}
+	return runtime.PodStatus{}, fmt.Errorf("cannot find the pod %s", name)
+}
