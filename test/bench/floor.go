@@ -29,6 +29,7 @@ type floor struct {
 type floorRun struct {
 	ready time.Duration // until all four are
 	at    map[string]time.Duration
+	cpu   map[string]time.Duration // what each had used when all were ready
 	stop  time.Duration
 }
 
@@ -137,6 +138,12 @@ func (f *floor) run(ctx context.Context) (r floorRun, err error) {
 		return r, err
 	}
 	r.ready = last(r.at)
+	r.cpu = map[string]time.Duration{}
+	for name, cmd := range procs {
+		if r.cpu[name], err = ticks(cmd.Process.Pid); err != nil {
+			return r, err
+		}
+	}
 	r.stop = f.stop(procs)
 	return r, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -73,4 +74,20 @@ func statusKB(pid int, field string) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("process %d has no %s", pid, field)
+}
+
+// ticks is the CPU time of a process since its start, ended threads included, in steps of 10 ms (proc(5), stat).
+func ticks(pid int) (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0, fmt.Errorf("cannot read the CPU time of process %d", pid)
+	}
+	user, err1 := strconv.Atoi(f[11])
+	system, err2 := strconv.Atoi(f[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }

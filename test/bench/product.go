@@ -27,6 +27,7 @@ type productRun struct {
 	ready   time.Duration            // from the start of init until all four answer
 	at      map[string]time.Duration // when each answered
 	started map[string]time.Duration // when each process was started
+	cpu     map[string]time.Duration // what each process had used when all were ready; the supervisor's too
 	phases  map[string]time.Duration // how long each phase took; they overlap
 	total   time.Duration            // until init returned
 	reset   time.Duration
@@ -111,13 +112,17 @@ func (p *product) up(ctx context.Context) (r productRun, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.started = map[string]time.Duration{}
+	r.started, r.cpu = map[string]time.Duration{}, map[string]time.Duration{}
 	for _, pod := range status.Pods {
 		if pod.StartedAt != nil {
 			r.started[pod.Name] = pod.StartedAt.Sub(start)
 		}
+		if r.cpu[pod.Name], err = ticks(pod.PID); err != nil {
+			return r, err
+		}
 	}
-	return r, nil
+	r.cpu["supervisor"], err = ticks(status.Supervisor.PID)
+	return r, err
 }
 
 // status is what the supervisor says. While a pod is not ready the exit code is

@@ -129,6 +129,11 @@ func (r *report) printParts(w io.Writer) {
 			r.spread(func(p pair) time.Duration { return p.product.at[e.name] }),
 			r.spread(func(p pair) time.Duration { return p.floor.at[e.name] }))
 	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "supervisor"} {
+		fmt.Fprintf(w, "    %-34s %s     %s\n", name+" CPU time",
+			r.spread(func(p pair) time.Duration { return p.product.cpu[name] }),
+			r.spread(func(p pair) time.Duration { return p.floor.cpu[name] }))
+	}
 }
 
 func (r *report) spread(of func(pair) time.Duration) string {
