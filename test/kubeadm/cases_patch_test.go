@@ -40,7 +40,8 @@ func patchCases() []testCase {
 		c("in the order of their names", map[string]string{
 			"etcd.yaml": "metadata: {labels: {last: plain}}\n", "etcd2.yaml": "metadata: {labels: {last: two}}\n",
 			"etcd10.yaml": "metadata: {labels: {last: ten}}\n", "etcd+merge.yaml": "metadata: {labels: {last: merge}}\n",
-			"etcd-z.more.yaml": "metadata: {labels: {dots: 'yes'}}\n",
+			"etcd.d/etcd+json.yaml": "[{op: add, path: /metadata/labels/directory, value: sub}]\n",
+			"etcd-z.more.yaml":      "metadata: {labels: {dots: 'yes'}}\n",
 		}),
 		c("that are ignored", map[string]string{
 			"README.md": "no patch", "kube-apiserver.yaml.bak": "a: b\n", "kubelet.yaml": "a: b\n", "etcd.yaml": "",

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -55,6 +54,12 @@ func kubecrank(c prepared) (*side, error) {
 		s.files[path] = f
 	}
 	f := machine(c, s.started)
+	if dir := cfg.Patches; dir != "" {
+		if c.isolated {
+			dir = filepath.Join(c.root, dir)
+		}
+		f.Patches, f.PatchesError = facts.ReadPatches(dir)
+	}
 	for path, seen := range f.Files {
 		if seen.Kind == plan.Directory && c.compares(path) && s.dirs != nil {
 			s.dirs[path] = seen.Mode
@@ -79,30 +84,7 @@ func kubecrank(c prepared) (*side, error) {
 			}
 		}
 	}
-	return s, s.patch(c.patches)
-}
-
-// patch applies patches to the manifests, in the order of their names.
-func (s *side) patch(texts map[string]string) error {
-	var patches []manifests.Patch
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		patches = append(patches, manifests.Patch{Name: name, Data: []byte(texts[name])})
-	}
-	var files []manifests.File
-	for path, f := range s.files {
-		if s.isManifest(path) {
-			pod, err := decodePod(f.data)
-			if err != nil {
-				return err
-			}
-			files = append(files, manifests.File{Name: filepath.Base(path), Data: f.data, Pod: pod})
-		}
-	}
-	patched, _, errs := manifests.ApplyPatches(files, patches)
-	for _, f := range patched {
-		s.files[manifestsDir+f.Name] = written{data: f.Data, mode: s.files[manifestsDir+f.Name].mode}
-	}
-	return errors.Join(errs...)
+	return s, nil
 }
 
 // apply takes a phase's files, those that look at others last.

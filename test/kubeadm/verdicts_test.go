@@ -34,6 +34,9 @@ func verdicts() []verdict {
 	more := func(by refuser, name, text, why string) verdict {
 		return verdict{testCase: testCase{name: name, more: text}, by: by, why: why}
 	}
+	patch := func(by refuser, name, file, text, why string) verdict {
+		return verdict{testCase{name: name, init: `patches: {directory: PATCHES}`, patches: map[string]string{file: text}}, by, why}
+	}
 	const (
 		crashes  = "The component would not start with it."
 		noPod    = "The pod would be refused."
@@ -46,6 +49,7 @@ func verdicts() []verdict {
 		more(onlyKubecrank, "a field twice", "clusterName: a\nclusterName: b\n", noEffect),
 		more(both, "two documents of a kind", "---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n", ""),
 		more(both, "a document of another group", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n", ""),
+		more(both, "a KubeletConfiguration of another version", "---\napiVersion: kubelet.config.k8s.io/v1\nkind: KubeletConfiguration\n", ""),
 		more(both, "no YAML", "apiServer:\n\textraArgs: []\n", ""),
 		more(both, "a text for a boolean", "dns: {disabled: 'true'}\n", ""),
 		more(onlyKubeadm, "a document that is empty", "---\n---\n", "There is nothing in it to be wrong."),
@@ -138,9 +142,19 @@ func verdicts() []verdict {
 		init(both, "bootstrapTokens", `bootstrapTokens: [{token: ABC}]`, ""),
 		init(both, "bootstrapTokens with ttl and expires",
 			`bootstrapTokens: [{token: abcdef.0123456789abcdef, ttl: 1h, expires: "2040-01-01T00:00:00Z"}]`, ""),
+		init(onlyKubeadm, "bootstrapTokens with the usage signing alone, without groups",
+			`bootstrapTokens: [{token: abcdef.0123456789abcdef, usages: [signing]}]`, "Groups are for authentication, so they need no default here."),
+		init(both, "bootstrapTokens with groups and without the usage authentication", `bootstrapTokens: [{token: abcdef.0123456789abcdef,
+			usages: [signing], groups: ["system:bootstrappers:a"]}]`, ""),
 		init(both, "certificateKey", `certificateKey: abc`, ""),
 		init(both, "skipPhases", `skipPhases: [nonsense]`, ""),
 		init(onlyKubecrank, "timeouts of nothing", `timeouts: {controlPlaneComponentHealthCheck: 0s}`, "Nothing could be in time."),
+		init(both, "patches in a directory that is not there", `patches: {directory: /nonexistent}`, ""),
+		patch(both, "a patch of an unknown type", "etcd+fuzzy.yaml", "metadata: {labels: {a: b}}\n", ""),
+		patch(both, "a patch that is no YAML", "etcd.yaml", "a: b: c\n", ""),
+		patch(both, "a JSON patch that does not apply", "etcd+json.yaml", "[{op: remove, path: /spec/nothing}]\n", ""),
+		patch(both, "a JSON patch whose test fails", "etcd+json.yaml", "[{op: test, path: /metadata/name, value: x}]\n", ""),
+		patch(onlyKubecrank, "a patch with a field that pods do not have", "etcd.yaml", "spec: {nothing: 1}\n", noEffect),
 		init(both, "timeouts without a unit", `timeouts: {controlPlaneComponentHealthCheck: 5}`, ""),
 	}
 }
