@@ -38,10 +38,7 @@ LINT := .tools/golangci-lint-$(LINT_VERSION)
 .PHONY: run
 run: build ## bring up a control plane below RUN_ROOT (.run), and say what to type next
 	bin/kubecrank init --root $(RUN_ROOT) --apiserver-advertise-address 127.0.0.1 $(RUN_FLAGS)
-	@printf '\nIt runs. Next, for example:\n'
-	@printf '  %s\n' 'bin/kubecrank --root $(RUN_ROOT) status' \
-	  'bin/kubecrank --root $(RUN_ROOT) kubectl get namespaces' \
-	  'bin/kubecrank reset --root $(RUN_ROOT) --force     # ends it, and leaves nothing behind'
+	@printf '\nHere, kubecrank is %s.\n' bin/kubecrank
 
 ##@ Build
 

@@ -126,6 +126,33 @@ func TestKilledInit(t *testing.T) {
 	n.resetKilled(before)
 }
 
+// reset killed the moment after it has removed something, early, late or last of all, is finished by running it again.
+func TestKilledReset(t *testing.T) {
+	n := newNode(t)
+	before := n.snapshot()
+	for _, removed := range []string{"var/log/pods", "etc/kubernetes/pki/sa.key", "var/lib/kubecrank", "run/kubecrank"} {
+		n.init()
+		cmd := n.command(context.Background(), "reset", "--force")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		end := time.Now().Add(time.Minute)
+		for time.Now().Before(end) { // no sleep: the moments after it are what this is about
+			if _, err := os.Lstat(filepath.Join(n.root, removed)); err != nil {
+				break
+			}
+		}
+		_ = cmd.Process.Kill() // it may have ended
+		err := cmd.Wait()
+		left := tree(t, n.base)
+		last := n.must("reset", "--force")
+		if diff := difference(before, n.snapshot()); diff != "" {
+			t.Fatalf("reset, killed when %s was removed (%v), leaves after the next reset:\n%s\nthe killed one left:\n%s\nthe next one: %s",
+				removed, err, diff, strings.Join(left, "\n"), last)
+		}
+	}
+}
+
 // resetKilled kills reset two times on its way, finishes it, and looks at what is left.
 func (n *node) resetKilled(before []string) {
 	n.t.Helper()
