@@ -28,6 +28,7 @@ type fakeRuntime struct {
 	start func(pod *runtime.Pod, spec runtime.ContainerSpec) error
 	close func(pod *runtime.Pod) error
 	stop  func(c *fakeContainer, grace time.Duration) (exitAfter time.Duration, err error) // default: ends at once with SIGTERM
+	sweep func(c *fakeContainer) error // what an ended container left running is stopped
 	exec  func(c *fakeContainer, argv []string) (code int, err error)
 
 	logPath string // of all containers
@@ -183,6 +184,9 @@ func (c *fakeContainer) Wait(ctx context.Context) (runtime.Exit, error) {
 
 func (c *fakeContainer) Stop(ctx context.Context, grace time.Duration) error {
 	if c.hasEnded() {
+		if c.f.sweep != nil {
+			return c.f.sweep(c)
+		}
 		return nil
 	}
 	c.f.note("stop %s/%s %s", c.pod, c.info.Name, grace.Round(time.Second))

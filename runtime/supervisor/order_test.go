@@ -68,6 +68,7 @@ func TestOrderOfTheControlPlane(t *testing.T) {
 		b.s.requestStop()
 		synctest.Wait()
 		b.didUnordered("stop kube-controller-manager/main 30s", "stop kube-scheduler/main 30s")
+		b.state("etcd", "Stopping", false) // it still runs, until the API server is gone
 		b.sleep(time.Second)
 		b.didUnordered("gone kube-controller-manager/main", "gone kube-scheduler/main", "stop kube-apiserver/main 30s")
 		b.sleep(time.Second)

@@ -579,3 +579,66 @@ func TestRestartOnRequest(t *testing.T) {
 		b.state("a", "Running", true)
 	})
 }
+
+// A change that comes while all containers are being stopped for another reason: the new content is started.
+func TestChangedWhileRestarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{stop: func(*fakeContainer, time.Duration) (time.Duration, error) { return 5 * time.Second, nil }}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		p, err := b.s.find("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.in.put(evRestart{})
+		synctest.Wait()
+		changed := newPod("a", image("v2"))
+		b.set(changed)
+		b.sleep(time.Minute)
+		b.did("start a/main 0", "stop a/main 30s", "gone a/main", "start a/main 0")
+		if got := rt.get("a/main").info.SpecHash; got != changed.Hash {
+			t.Errorf("content %s runs, want %s", got, changed.Hash)
+		}
+	})
+}
+
+// What a liveness probe killed is started again under OnFailure, though it ended with 0; an init container that
+// ran out of memory has failed, though it ended with 0 too.
+func TestFailedWithExitCodeZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{}
+		rt.stop = func(c *fakeContainer, _ time.Duration) (time.Duration, error) {
+			c.end(runtime.Exit{Code: 0})
+			return 0, nil
+		}
+		b := newBench(t, rt, nil)
+		b.probes["a/main Liveness"] = (&script{answers: repeat(3, failed, passed)}).ask
+		b.set(newPod("a", withLiveness(), policy(corev1.RestartPolicyOnFailure), inits(newCtr("init"))))
+		b.rt.get("a/init").end(runtime.Exit{Code: 0, OOMKilled: true})
+		synctest.Wait()
+		b.rt.end(t, "a/init", 0)
+		b.sleep(time.Minute)
+		b.did("start a/init 0", "start a/init 1", "start a/main 0", "stop a/main 30s", "start a/main 1")
+	})
+}
+
+// A container is started again only when all that the old one left running is gone, however long that takes.
+func TestLeftoversGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		rt := &fakeRuntime{sweep: func(*fakeContainer) error {
+			if tries++; tries < 3 {
+				return errTest
+			}
+			time.Sleep(3 * time.Second)
+			return nil
+		}}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"))
+		b.rt.end(t, "a/main", 1)
+		b.sleep(6*time.Second - time.Millisecond) // tried at 0, 1 and 3 s
+		b.did("start a/main 0")
+		b.sleep(time.Millisecond)
+		b.did("start a/main 1")
+	})
+}
