@@ -28,7 +28,7 @@ type fakeRuntime struct {
 	start func(pod *runtime.Pod, spec runtime.ContainerSpec) error
 	close func(pod *runtime.Pod) error
 	stop  func(c *fakeContainer, grace time.Duration) (exitAfter time.Duration, err error) // default: ends at once with SIGTERM
-	sweep func(c *fakeContainer) error // what an ended container left running is stopped
+	sweep func(c *fakeContainer) error                                                     // what an ended container left running is stopped
 	exec  func(c *fakeContainer, argv []string) (code int, err error)
 
 	logPath string // of all containers
