@@ -134,25 +134,38 @@ func RetireDir(path string) error {
 // parents, left when it was killed. Only directories that belong to this user
 // and that nobody holds are touched.
 func Sweep(path string) error {
+	leftovers, err := Leftovers(path)
+	if err != nil {
+		return err
+	}
+	for _, dir := range leftovers {
+		if err := sweepOne(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Leftovers are the directories that Sweep of the same path looks at. Some may
+// belong to somebody who is at work right now.
+func Leftovers(path string) ([]string, error) {
+	var leftovers []string
 	for p := filepath.Clean(path); p != filepath.Dir(p); p = filepath.Dir(p) {
 		entries, err := os.ReadDir(filepath.Dir(p))
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue // nothing of ours can be in there
 		}
 		if err != nil {
-			return fmt.Errorf("cannot sweep %s: %w", filepath.Dir(p), err)
+			return nil, fmt.Errorf("cannot sweep %s: %w", filepath.Dir(p), err)
 		}
 		for _, e := range entries {
 			leftover := filepath.Join(filepath.Dir(p), e.Name())
-			if !e.IsDir() || !isTempOf(e.Name(), []string{filepath.Base(p)}) || !isOwn(leftover) {
-				continue
-			}
-			if err := sweepOne(leftover); err != nil {
-				return err
+			if e.IsDir() && isTempOf(e.Name(), []string{filepath.Base(p)}) && isOwn(leftover) {
+				leftovers = append(leftovers, leftover)
 			}
 		}
 	}
-	return nil
+	return leftovers, nil
 }
 
 func isOwn(path string) bool {

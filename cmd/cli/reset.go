@@ -74,7 +74,15 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		return r.verdict
 	}
 	if r.facts.History.Records == 0 {
-		return a.printReset(r, plan.Result{}, opts.format)
+		finished, err := plan.FinishReset(r.cfg.Paths())
+		if err != nil {
+			return err
+		}
+		var result plan.Result
+		if finished {
+			result.Changed = 1
+		}
+		return a.printReset(r, result, opts.format)
 	}
 	if !opts.force {
 		if err := a.confirmReset(r); err != nil {
@@ -161,7 +169,11 @@ func (a *app) printReset(r *run, result plan.Result, format string) error {
 			Left:    append([]plan.LeftBehind{}, result.Left...),
 		})
 	}
-	if r.facts.History.Records == 0 {
+	switch {
+	case r.facts.History.Records == 0 && result.Changed > 0:
+		fmt.Fprintln(w, "What an earlier reset had not come to is done: nothing of kubecrank's is left.")
+		return nil
+	case r.facts.History.Records == 0:
 		fmt.Fprintf(w, "There is nothing to reset: there is no journal %s.\n", r.cfg.Paths().Journal)
 		return nil
 	}

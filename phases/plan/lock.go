@@ -179,6 +179,30 @@ func (l *Lock) Release() error {
 	return nil
 }
 
+// FinishReset removes what a reset left that was killed after it had removed
+// the journal: the lock, and directories that have lost their names already.
+// It returns whether there was something. Where nothing is left it touches
+// nothing, so that it needs no rights.
+func FinishReset(paths config.Paths) (bool, error) {
+	_, err := os.Lstat(paths.Lock)
+	unfinished := err == nil
+	for _, dir := range []string{paths.Run, paths.State} {
+		leftovers, err := durable.Leftovers(dir)
+		if err != nil {
+			return false, err
+		}
+		unfinished = unfinished || len(leftovers) > 0
+	}
+	if !unfinished {
+		return false, nil
+	}
+	l, err := AcquireLock(paths, VerbReset)
+	if err != nil {
+		return false, err
+	}
+	return true, l.Release()
+}
+
 // retireChain removes the directory path, and with it those of the made parents
 // that hold nothing else, in one rename: a kill leaves all of it or nothing
 // that has its name.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
@@ -171,4 +172,46 @@ func TestLockExcludesWhileItIsRemoved(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A reset that is killed after it has removed the journal is finished by the
+// next one; where nothing is left, nothing is touched.
+func TestFinishReset(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(t *testing.T, root string){
+		"the state has lost its name": func(t *testing.T, root string) {
+			l := acquire(t, config.PathsBelow(root))
+			l.file.Close() // what a kill does
+			mkdirAll(t, filepath.Join(root, durable.TempPrefix+"var.ABCDEFGH", "lib", "kubecrank"))
+		},
+		"the lock is left": func(t *testing.T, root string) {
+			acquire(t, config.PathsBelow(root)).file.Close()
+		},
+		"all has lost its name": func(t *testing.T, root string) {
+			mkdirAll(t, filepath.Join(filepath.Dir(root), durable.TempPrefix+"root.ABCDEFGH", "run"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := t.TempDir()
+			root := filepath.Join(base, "root")
+			leave(t, root)
+			if did, err := FinishReset(config.PathsBelow(root)); !did || err != nil {
+				t.Fatalf("FinishReset = %v, %v", did, err)
+			}
+			if entries, err := os.ReadDir(base); err != nil || len(entries) > 0 {
+				t.Errorf("left %v, %v", entries, err)
+			}
+			if did, err := FinishReset(config.PathsBelow(root)); did || err != nil {
+				t.Errorf("a second FinishReset = %v, %v", did, err)
+			}
+		})
+	}
+}
+
+func mkdirAll(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
 }
