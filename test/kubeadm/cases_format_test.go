@@ -38,6 +38,11 @@ encryptionAlgorithm: ECDSA-P256
 		whole("format other verbs", plain+"---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\ndiscovery: {bootstrapToken: "+
 			"{token: abcdef.0123456789abcdef, apiServerEndpoint: 'a:1', unsafeSkipCAVerification: true}}\n"+
 			"---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ResetConfiguration\nforce: true\n"),
+		{name: "ClusterConfiguration alone", thisMachine: true, document: "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n" +
+			"kubernetesVersion: VERSION\nencryptionAlgorithm: ECDSA-P256\n"},
+		{name: "InitConfiguration with nothing", thisMachine: true, document: "apiVersion: kubeadm.k8s.io/v1beta4\n" +
+			"kind: InitConfiguration\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: VERSION\n" +
+			"encryptionAlgorithm: ECDSA-P256\n"},
 		{name: "kubernetesVersion prerelease", cluster: `kubernetesVersion: VERSION-rc.1.12+0123abcd`},
 		{name: "certificatesDir with a slash behind", cluster: `certificatesDir: /srv/pki/`},
 		{name: "etcd dataDir with a slash behind", cluster: `etcd: {local: {dataDir: /srv/etcd/}}`},

@@ -27,7 +27,9 @@ type testCase struct {
 	runtime  string            // "" is the default
 	slow     bool              // RSA keys: for one version only, and not in the short form
 	host     host
-	real     bool // kubeadm runs for real, and directories are compared
+	// thisMachine leaves name and address to the machine; kubeadm sees those of the real one in its root directory, too.
+	thisMachine bool
+	real        bool // kubeadm runs for real, and directories are compared
 }
 
 // host is the machine below kubeadm's root directory.

@@ -46,10 +46,12 @@ func TestSameAsKubeadm(t *testing.T) {
 	}
 }
 
-// impossible says why a case cannot be run, or "".
+// impossible says why a case cannot be run on this machine, or "".
 func (c testCase) impossible(isolated bool) string {
 	_, err := os.Stat("/etc/kubernetes")
 	switch {
+	case c.thisMachine && !hasDefaultRoute():
+		return "this machine has no default route"
 	case isolated:
 		return ""
 	case c.real:
@@ -58,6 +60,11 @@ func (c testCase) impossible(isolated bool) string {
 		return "this machine has an /etc/kubernetes, which kubeadm would look into"
 	}
 	return ""
+}
+
+func hasDefaultRoute() bool {
+	host, err := thisMachine()
+	return err == nil && host.DefaultAddress.IsValid()
 }
 
 func differences(t *testing.T, k kubeadm, c testCase, isolated bool) []difference {

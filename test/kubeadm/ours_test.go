@@ -4,6 +4,7 @@ package kubeadm
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -35,8 +36,23 @@ func configOf(c prepared) (config.Config, error) {
 		return config.Config{}, errors.Join(errs...)
 	}
 	cfg.Runtime = cmp.Or(c.runtime, cfg.Runtime)
-	cfg = cfg.Complete(config.HostFacts{Hostname: "host", DefaultAddress: netip.MustParseAddr("192.0.2.99")})
+	host := config.HostFacts{Hostname: "host", DefaultAddress: netip.MustParseAddr("192.0.2.99")}
+	if c.thisMachine {
+		host, err := thisMachine()
+		if err != nil {
+			return config.Config{}, err
+		}
+		cfg = cfg.Complete(host)
+	}
+	cfg = cfg.Complete(host)
 	return cfg, errors.Join(cfg.Validate()...)
+}
+
+// thisMachine is its name and the address of its default route, if it has one.
+func thisMachine() (config.HostFacts, error) {
+	cfg := config.Default("")
+	f, err := facts.Gather(context.Background(), cfg)
+	return f.HostFacts(cfg), err
 }
 
 // kubecrank is what `kubecrank init` would write. Nothing is written: the
