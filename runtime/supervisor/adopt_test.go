@@ -309,8 +309,8 @@ func TestStatic_028_LastGoodOverRestart(t *testing.T) {
 	}
 }
 
-// A source that does not answer must not have its pods stopped, nor hold up those of others.
-func TestUnreachableSource(t *testing.T) {
+// Statement 67: a source that does not answer must not have its pods stopped, nor hold up those of others.
+func TestStatic_067_UnreachableSource(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		fromURL := newPod("u")
