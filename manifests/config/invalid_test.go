@@ -239,7 +239,7 @@ func TestInvalidFiles(t *testing.T) {
 		t.Run(tc.verb+" "+tc.name, func(t *testing.T) {
 			start := time.Now()
 			_, errs := load(tc.verb, tc.text)
-			if took := time.Since(start); took > time.Second {
+			if took := time.Since(start); took > 10*time.Second { // a bomb that goes off, not a busy machine; the aim is a second
 				t.Errorf("took %v", took)
 			}
 			all := errors.Join(errs...)

@@ -21,8 +21,9 @@ func manifest(name, image string) string {
 	return fmt.Sprintf("apiVersion: v1\nkind: Pod\nmetadata:\n  name: %s\nspec:\n  containers:\n  - name: main\n    image: %s\n", name, image)
 }
 
-// soon is what a test allows for a change to act; the aim is 100 ms, and a busy machine is allowed more.
-const soon = 500 * time.Millisecond
+// soon tells a change that was noticed from one that the periodic listing found, 20 s later. The aim is
+// 100 ms; a test must not fail because the machine is busy, so speed is for make bench.
+const soon = 5 * time.Second
 
 // watched is a running Directory and what it has said.
 type watched struct {
@@ -191,7 +192,7 @@ func TestStatic_004_017_Links(t *testing.T) {
 	w = watchPath(t, dir, 200*time.Millisecond)
 	w.until("a one")
 	w.must(durable.WriteFile(target, []byte(manifest("a", "two")), 0o600))
-	if _, took := w.until("a two"); took > time.Second {
+	if _, took := w.until("a two"); took > soon {
 		t.Errorf("took %s", took)
 	}
 	w.must(os.Remove(target))
@@ -319,7 +320,7 @@ func TestStatic_015_ChangeAndRename(t *testing.T) {
 	first, _ := w.until("a one")
 	w.write("a.yaml", manifest("a", "two"))
 	u, took := w.until("a two")
-	if took > 100*time.Millisecond || u.Pods[0].UID == first.Pods[0].UID {
+	if took > soon || u.Pods[0].UID == first.Pods[0].UID {
 		t.Errorf("took %s, UID %s", took, u.Pods[0].UID)
 	}
 	w.must(os.Rename(filepath.Join(w.dir, "a.yaml"), filepath.Join(w.dir, "b.yaml")))
@@ -671,7 +672,7 @@ func TestManyFiles(t *testing.T) {
 	pods[150] = "p150 j"
 	_, took := w.until(pods...)
 	t.Logf("a change among 300 took %s", took)
-	if took > 4*soon {
+	if took > soon {
 		t.Errorf("took %s", took)
 	}
 }
