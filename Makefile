@@ -94,7 +94,8 @@ check: ## gofmt of every Go file (go vet is a part of lint)
 unit: ## unit tests, script tests of the command line, and whether its reference is up to date (RACE=-race)
 	$(GO) test $(RACE) ./...
 
-# The real kubeadm of three minors (test/oracle), with which test/kubeadm compares.
+# The real kubeadm of three minors (test/oracle), with which test/kubeadm compares. Without its minor
+# kubeadm does not know which versions it is too new for.
 KUBEADMS := bin/kubeadm-v1.34 bin/kubeadm-v1.35 bin/kubeadm-v1.36
 
 bin/kubeadm-v1.36: MODFILE := go.mod
@@ -102,7 +103,8 @@ bin/kubeadm-v1.%: MODFILE = go.v1.$*.mod
 $(KUBEADMS): bin/kubeadm-v1.%: test/oracle/kubeadm.go $(wildcard test/oracle/*.mod)
 	cd test/oracle && version=$$(sed -n 's,.*k8s.io/kubernetes \(v[^ ]*\).*,\1,p' $(MODFILE)) && \
 	CGO_ENABLED=0 nice $(GO) build -modfile=$(MODFILE) -trimpath -buildvcs=false -o ../../$@ \
-	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$$version" .
+	  -ldflags "-s -w $$(for part in gitVersion=$$version gitMajor=1 gitMinor=$$(echo $$version | cut -d. -f2); do \
+    printf ' -X k8s.io/component-base/version.%s' $$part; done)" .
 
 .PHONY: oracle
 oracle: $(KUBEADMS) ## compare with the real kubeadm of three minors, all of it (ORACLE_FLAGS=-update)
