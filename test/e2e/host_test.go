@@ -99,7 +99,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 // listHost lists the default paths, names only: nobody else is expected to change them.
 func listHost() (lines []string) {
 	for _, dir := range hostPaths() {
-		lines = append(lines, names(dir)...)
+		lines = append(lines, entries(dir)...)
 	}
 	return lines
 }
@@ -219,7 +219,7 @@ func TestMounts(t *testing.T) {
 				t.Errorf("temporary files are left: %s", out)
 			}
 			n.must("reset", "--force")
-			if left := names(n.root); len(left) > 0 {
+			if left := entries(n.root); len(left) > 0 {
 				t.Errorf("reset leaves %v", left)
 			}
 		})

@@ -21,7 +21,7 @@ func (n *node) snapshot() []string {
 	lines := tree(n.t, n.base)
 	for _, dir := range hostPaths() {
 		if n.root != "" { // below a root nothing else is touched
-			lines = append(lines, names(dir)...)
+			lines = append(lines, entries(dir)...)
 		}
 	}
 	for _, p := range n.processes() {
@@ -36,14 +36,14 @@ func hostPaths() []string {
 		"/var/log/containers", "/etc/systemd/system", "/etc/cni", "/var/lib/kubelet"}
 }
 
-// names lists what is in a directory, without looking into it.
-func names(dir string) []string {
-	entries, err := os.ReadDir(dir)
+// entries lists what is in a directory, without looking into it.
+func entries(dir string) []string {
+	found, err := os.ReadDir(dir)
 	if err != nil {
 		return []string{dir + " is not there"}
 	}
-	lines := make([]string, 0, len(entries))
-	for _, e := range entries {
+	lines := make([]string, 0, len(found))
+	for _, e := range found {
 		lines = append(lines, filepath.Join(dir, e.Name()))
 	}
 	return lines
@@ -135,14 +135,24 @@ func (n *node) processes() []process {
 			continue
 		}
 		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // gone meanwhile: empty
-		args := strings.TrimSpace(strings.ReplaceAll(string(cmdline), "\x00", " "))
-		if strings.Contains(args, root) || opens(dir, root) {
+		args := strings.Split(strings.TrimRight(string(cmdline), "\x00"), "\x00")
+		if slices.ContainsFunc(args, func(arg string) bool { return names(arg, root) }) || opens(dir, root) {
 			if state(dir) != "Z" { // a zombie is its parent's business, and ours is PID 1's
-				found = append(found, process{pid, args})
+				found = append(found, process{pid, strings.Join(args, " ")})
 			}
 		}
 	}
 	return found
+}
+
+// names reports whether an argument is a path at or below root, or gives one to a
+// flag. Another control plane's root may end in the same directories: only a
+// path that starts with this root is ours, so that no stranger is killed.
+func names(arg, root string) bool {
+	if _, value, ok := strings.Cut(arg, "="); ok {
+		arg = value
+	}
+	return arg == root || strings.HasPrefix(arg, root+"/")
 }
 
 // opens reports whether a process runs or has open anything below root.
