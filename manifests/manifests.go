@@ -1,7 +1,7 @@
 // Package manifests renders the static pods of the control plane, as kubeadm
 // writes them (cmd/kubeadm/app/phases/{controlplane,etcd} of Kubernetes 1.34 to 1.36).
 //
-//	Config + Host --template--> YAML bytes --strict decode--> corev1.Pod --> []File
+//	Config + Host --values, template--> JSON --strict decode--> corev1.Pod --marshal--> []File
 //
 // It is pure: what it needs to know about the machine comes in as Host, and
 // the same input gives the same bytes.
@@ -58,7 +58,7 @@ type User struct{ UID, GID int64 }
 type File struct {
 	Name string // "kube-apiserver.yaml"
 	Data []byte
-	Pod  *corev1.Pod // Data, strictly decoded
+	Pod  *corev1.Pod // what Data is
 }
 
 // Render returns the manifests of the control plane, in start order: etcd
@@ -70,13 +70,9 @@ func Render(cfg config.Config, host Host) ([]File, error) {
 		pods = append(pods, etcdPod(cfg, host))
 	}
 	pods = append(pods, apiServerPod(cfg, host), controllerManagerPod(cfg, host), schedulerPod(cfg, host))
-	set, err := parseTemplates()
-	if err != nil {
-		return nil, err
-	}
 	files := make([]File, 0, len(pods))
 	for _, p := range pods {
-		f, err := p.render(set)
+		f, err := p.render()
 		if err != nil {
 			return nil, err
 		}

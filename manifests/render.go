@@ -1,26 +1,22 @@
 package manifests
 
 import (
-	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"text/template"
-	"unicode"
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/json"
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/templates"
 )
 
-// pod is the data of the manifests' templates.
+// pod is what the templates are filled in from.
 type pod struct {
 	Name            string       // of the template too
 	Address         string       // the annotation with which kubeadm finds etcd members and API servers
@@ -46,35 +42,167 @@ type user struct {
 	BindsLowPorts bool
 }
 
-// render makes the manifest and decodes it again, strictly: what the template
-// got wrong is an error here and not a pod that never starts.
-func (p pod) render(set *template.Template) (File, error) {
-	var out bytes.Buffer
-	if err := set.ExecuteTemplate(&out, p.Name+".yaml.tmpl", p); err != nil {
-		return File{}, fmt.Errorf("cannot render the manifest of %s: %w", p.Name, err)
+// values are what the templates may name.
+func (p pod) values() map[string]any {
+	v := map[string]any{
+		"address":            p.Address,
+		"stopBefore":         orNull(p.StopBefore),
+		"command":            p.Command,
+		"env":                envVars(p.Env),
+		"image":              p.Image,
+		"port":               p.Port,
+		"probeHost":          orNull(p.ProbeHost),
+		"probeScheme":        p.ProbeScheme,
+		"startupFailures":    p.StartupFailures,
+		"containerSecurity":  nil,
+		"runAsGroup":         nil,
+		"runAsUser":          nil,
+		"supplementalGroups": nil,
+		"volumeMounts":       volumeMounts(p.Mounts),
+		"volumes":            volumes(p.Volumes),
 	}
-	decoded, err := decode(out.Bytes())
-	if err != nil {
-		return File{}, fmt.Errorf("cannot render the manifest of %s: %w", p.Name, err)
+	if u := p.User; u != nil {
+		v["containerSecurity"] = u.containerSecurity()
+		v["runAsGroup"], v["runAsUser"], v["supplementalGroups"] = u.GID, u.UID, u.SupplementalGroups
 	}
-	if decoded.Name != p.Name || len(decoded.Spec.Containers) != 1 || !slices.Equal(decoded.Spec.Containers[0].Command, p.Command) {
-		return File{}, fmt.Errorf("cannot render the manifest of %s: what was rendered is not what was asked for", p.Name)
-	}
-	return File{Name: p.Name + ".yaml", Data: out.Bytes(), Pod: decoded}, nil
+	return v
 }
 
-// decode is strict in two steps: sigs.k8s.io/yaml alone would take true for a text.
-func decode(data []byte) (*corev1.Pod, error) {
-	object, err := yaml.YAMLToJSONStrict(data)
+// texts are all values that come from the user.
+func (p pod) texts() []string {
+	texts := slices.Concat(p.Command, []string{p.Address, p.Image, p.ProbeHost})
+	for _, e := range p.Env {
+		texts = append(texts, e.Name, e.Value)
+	}
+	for _, m := range slices.Concat(p.Mounts, p.Volumes) {
+		texts = append(texts, m.Name, m.HostPath, m.MountPath, m.PathType)
+	}
+	return texts
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func (u *user) containerSecurity() *corev1.SecurityContext {
+	drop := []corev1.Capability{"ALL"}
+	if u.BindsLowPorts {
+		return &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"NET_BIND_SERVICE"}, Drop: drop}}
+	}
+	return &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: drop}}
+}
+
+func envVars(list []config.Env) []corev1.EnvVar {
+	var out []corev1.EnvVar // nil if empty: the key is left out
+	for _, e := range list {
+		out = append(out, corev1.EnvVar{Name: e.Name, Value: e.Value, ValueFrom: e.ValueFrom})
+	}
+	return out
+}
+
+func volumeMounts(list []config.HostPathMount) []corev1.VolumeMount {
+	var out []corev1.VolumeMount // nil if empty: the key is left out
+	for _, m := range list {
+		out = append(out, corev1.VolumeMount{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly})
+	}
+	return out
+}
+
+func volumes(list []config.HostPathMount) []corev1.Volume {
+	var out []corev1.Volume // nil if empty: the key is left out
+	for _, m := range list {
+		source := &corev1.HostPathVolumeSource{Path: m.HostPath, Type: new(corev1.HostPathType(m.PathType))}
+		out = append(out, corev1.Volume{Name: m.Name, VolumeSource: corev1.VolumeSource{HostPath: source}})
+	}
+	return out
+}
+
+// render fills in the template and decodes the result strictly: what the template got wrong is an
+// error here and not a pod that never starts. The file is what kubeadm's marshaller makes of the pod.
+func (p pod) render() (File, error) {
+	refuse := func(err error) (File, error) {
+		return File{}, fmt.Errorf("cannot render the manifest of %s: %w", p.Name, err)
+	}
+	if slices.ContainsFunc(p.texts(), func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }) {
+		return refuse(errors.New("a value holds a NUL or bytes that are no UTF-8"))
+	}
+	object, err := fill(p.Name+".yaml", p.values())
+	if err != nil {
+		return refuse(err)
+	}
+	decoded, err := decodeObject(object)
+	if err != nil {
+		return refuse(err)
+	}
+	if decoded.Name != p.Name || len(decoded.Spec.Containers) != 1 || !slices.Equal(decoded.Spec.Containers[0].Command, p.Command) {
+		return refuse(errors.New("what was rendered is not what was asked for"))
+	}
+	data, err := yaml.Marshal(decoded)
+	if err != nil {
+		return refuse(fmt.Errorf("a value cannot be written as YAML: %w", err))
+	}
+	return File{Name: p.Name + ".yaml", Data: data, Pod: decoded}, nil
+}
+
+// fill returns the template as JSON, with the values in their places. A value that is not there is an error.
+func fill(name string, values map[string]any) ([]byte, error) {
+	text, err := templates.FS.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	return decodeObject(object)
+	var object map[string]any
+	if err := yaml.UnmarshalStrict(text, &object); err != nil {
+		return nil, err
+	}
+	var errs []error
+	replace(object, func(place string) any {
+		value, known := values[place]
+		if !known {
+			errs = append(errs, fmt.Errorf("the template names ${%s}, for which there is no value", place))
+		}
+		return value
+	})
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return json.Marshal(object)
 }
 
+// replace puts value(name) where a scalar is ${name}, and takes the key out of its mapping when that is nil.
+func replace(node any, value func(name string) any) {
+	switch node := node.(type) {
+	case map[string]any:
+		for key, child := range node {
+			name, is := placeName(child)
+			if !is {
+				replace(child, value)
+			} else if v := value(name); v == nil {
+				delete(node, key)
+			} else {
+				node[key] = v
+			}
+		}
+	case []any:
+		for _, child := range node {
+			replace(child, value)
+		}
+	}
+}
+
+func placeName(node any) (string, bool) {
+	s, _ := node.(string)
+	inner, open := strings.CutPrefix(s, "${")
+	name, closed := strings.CutSuffix(inner, "}")
+	return name, open && closed
+}
+
+// decodeObject is strict: sigs.k8s.io/yaml alone would take true for a text.
 func decodeObject(object []byte) (*corev1.Pod, error) {
 	decoded := &corev1.Pod{}
-	strict, err := json.UnmarshalStrict(object, decoded)
+	strict, err := strictjson.UnmarshalStrict(object, decoded)
 	if err = errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
@@ -82,55 +210,4 @@ func decodeObject(object []byte) (*corev1.Pod, error) {
 		return nil, fmt.Errorf("it is %s %s, not v1 Pod", decoded.APIVersion, decoded.Kind)
 	}
 	return decoded, nil
-}
-
-func parseTemplates() (*template.Template, error) {
-	return template.New("").Option("missingkey=error").Funcs(templateFuncs()).ParseFS(templates.FS, "*.tmpl")
-}
-
-func templateFuncs() template.FuncMap {
-	return template.FuncMap{"quote": quote, "number": number, "nested": nested}
-}
-
-// quote writes s as a YAML scalar the way kubeadm's marshaller does, so that
-// the files look alike, but always on one line: the marshaller folds long texts.
-func quote(s string) (string, error) {
-	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
-		return "", errors.New("a value holds a NUL or bytes that are no UTF-8")
-	}
-	if plainScalar.MatchString(s) {
-		return s, nil
-	}
-	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		encoded, err := yaml.Marshal(s)
-		if line := strings.TrimSuffix(string(encoded), "\n"); err == nil && !strings.Contains(line, "\n") {
-			return line, nil
-		}
-	}
-	return strconv.QuoteToASCII(s), nil // every escape of Go's is one of YAML's
-}
-
-// plainScalar is what most values look like, flags and paths: it needs no
-// quotes and no marshaller, which is half of the time of a rendering.
-var plainScalar = regexp.MustCompile(`^(--[a-z]|/)[A-Za-z0-9/._,=:-]*[A-Za-z0-9]$`)
-
-func number(n any) (string, error) {
-	switch n := n.(type) {
-	case int32:
-		return strconv.FormatInt(int64(n), 10), nil
-	case int64:
-		return strconv.FormatInt(n, 10), nil
-	}
-	return "", fmt.Errorf("%T is no number", n)
-}
-
-// nested writes v as YAML lines, each behind that many spaces.
-func nested(indent int, v any) (string, error) {
-	encoded, err := yaml.Marshal(v)
-	if err != nil {
-		return "", err
-	}
-	margin := strings.Repeat(" ", indent)
-	lines := strings.TrimSuffix(string(encoded), "\n")
-	return margin + strings.ReplaceAll(lines, "\n", "\n"+margin), nil
 }

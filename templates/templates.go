@@ -1,31 +1,26 @@
-// Package templates holds the text/template assets, and nothing else: whoever
-// renders a template owns its data, its functions and the check of the result.
+// Package templates holds the manifests' text, and nothing else: whoever fills
+// in a template owns its values and the check of the result.
 //
-//	templates.FS --manifests.Render--> YAML --strict decode--> corev1.Pod
+//	templates.FS --manifests.Render, values--> corev1.Pod --> YAML
 //
-// The templates of the static pods, all with the data manifests.pod:
+// A template is YAML in which a scalar ${name} stands for a value of any type, a
+// list or a mapping too; null leaves the key out. So a value cannot break out
+// of its place, whatever is in it, and the file reads like the manifest that comes
+// of it. There are neither conditions nor loops: those are Go, in package
+// manifests. (text/template would also keep six megabytes of unused methods in the
+// program: it finds methods by name, so the linker may not drop any.)
 //
-//	etcd.yaml.tmpl                     a local etcd
-//	kube-apiserver.yaml.tmpl           kube-apiserver
-//	kube-controller-manager.yaml.tmpl  kube-controller-manager
-//	kube-scheduler.yaml.tmpl           kube-scheduler
-//	pod-parts.tmpl                     what they share: "command" and "env" of the container, "host"
-//	                                   of a probe, "container-security" and "pod-security",
-//	                                   "mounts" and "volumes"
+// The templates of the static pods, all filled in from manifests.pod:
 //
-// A manifest is laid out as kubeadm writes it: keys in alphabetical order, no
-// indentation of lists, quotes only where YAML needs them.
-//
-// The functions that a template may use on a value, one of which every value passes through last:
-//
-//	quote   a string as a YAML scalar on one line, quoted if it must be
-//	number  an integer
-//	nested  anything else as a YAML block, indented: nested 8 .ValueFrom
+//	etcd.yaml                     a local etcd
+//	kube-apiserver.yaml           kube-apiserver
+//	kube-controller-manager.yaml  kube-controller-manager
+//	kube-scheduler.yaml           kube-scheduler
 package templates
 
 import "embed"
 
 // FS holds the templates, by the names above.
 //
-//go:embed *.tmpl
+//go:embed *.yaml
 var FS embed.FS
