@@ -212,10 +212,7 @@ func TestInitCancelledAtEveryBoundary(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/%d", sc.name, i), func(t *testing.T) {
 				t.Parallel()
-				base := t.TempDir()
-				m := newMachine(filepath.Join(base, "new", "root"))
-				sc.prepare(t, m.root)
-				before := snapshot(t, base)
+				m, undone := sc.machine(t)
 				ctx, cancel := context.WithCancel(t.Context())
 				m.progress = &boundary{n: i, at: cancel}
 				if _, err := m.init(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -228,10 +225,7 @@ func TestInitCancelledAtEveryBoundary(t *testing.T) {
 					}
 					m.convergedAlready(t)
 				}
-				if _, err := m.reset(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				sameTree(t, before, snapshot(t, base))
+				undone()
 			})
 		}
 	}
@@ -308,10 +302,7 @@ func TestInitKilled(t *testing.T) {
 
 func killedInit(t *testing.T, sc scene, at int, after time.Duration, undo bool) {
 	t.Helper()
-	base := t.TempDir()
-	m := newMachine(filepath.Join(base, "new", "root"))
-	sc.prepare(t, m.root)
-	before := snapshot(t, base)
+	m, undone := sc.machine(t)
 	if killed := dies(t, "init", m.root, at, after); !killed && at > 0 && sc.name == "bare" { // the other has a step less to do
 		t.Fatal("the child has not died")
 	}
@@ -321,10 +312,23 @@ func killedInit(t *testing.T, sc scene, at int, after time.Duration, undo bool) 
 		}
 		m.convergedAlready(t)
 	}
-	if _, err := m.reset(t.Context()); err != nil {
-		t.Fatal(err)
+	undone()
+}
+
+// machine returns a machine in the scene, and a check that reset leaves of it what was there before.
+func (sc scene) machine(t *testing.T) (m *machine, undone func()) {
+	t.Helper()
+	base := t.TempDir()
+	m = newMachine(filepath.Join(base, "new", "root"))
+	sc.prepare(t, m.root)
+	before := snapshot(t, base)
+	return m, func() {
+		t.Helper()
+		if _, err := m.reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sameTree(t, before, snapshot(t, base))
 	}
-	sameTree(t, before, snapshot(t, base))
 }
 
 // A killed reset is finished by the next one; and an init after it works too.
@@ -337,10 +341,7 @@ func TestResetKilled(t *testing.T) {
 		for _, sc := range scenes() {
 			t.Run(fmt.Sprintf("%s/%d", sc.name, i), func(t *testing.T) {
 				t.Parallel()
-				base := t.TempDir()
-				m := newMachine(filepath.Join(base, "new", "root"))
-				sc.prepare(t, m.root)
-				before := snapshot(t, base)
+				m, undone := sc.machine(t)
 				if _, err := m.init(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -351,10 +352,7 @@ func TestResetKilled(t *testing.T) {
 					}
 					m.convergedAlready(t)
 				}
-				if _, err := m.reset(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				sameTree(t, before, snapshot(t, base))
+				undone()
 			})
 		}
 	}

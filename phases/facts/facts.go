@@ -81,7 +81,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	f := Facts{
 		Now: time.Now(), UID: os.Geteuid(), BootID: bootID(),
 		CPUs: cpus(), MemoryMiB: memoryMiB(),
-		Addresses: addresses(), DefaultAddress: defaultAddress(ctx), ProxyEnv: proxyEnv(os.Environ()),
+		Addresses: addresses(), DefaultAddress: defaultAddress(ctx), ProxyEnv: ProxyEnv(os.Environ()),
 		Ports: listeners(neededPorts(cfg)), SupervisorRuns: answers(ctx, paths.Socket),
 	}
 	f.Hostname, _ = os.Hostname() // "": Validate asks for a node name
@@ -164,8 +164,9 @@ func (f Facts) Look(path string) plan.Seen {
 	return plan.Seen{Kind: plan.Unreadable, Error: "nobody looked at it"}
 }
 
-// proxyEnv is kubeadm's GetProxyEnvVars (cmd/kubeadm/app/util/env.go).
-func proxyEnv(environ []string) []config.Env {
+// ProxyEnv are the proxy variables of an environment, sorted by name: kubeadm's
+// GetProxyEnvVars (cmd/kubeadm/app/util/env.go).
+func ProxyEnv(environ []string) []config.Env {
 	var envs []config.Env
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")

@@ -196,7 +196,7 @@ func TestParseSocket(t *testing.T) {
 }
 
 func TestProxyEnv(t *testing.T) {
-	got := proxyEnv([]string{"no_proxy=10.0.0.0/8", "PATH=/bin", "HTTPS_PROXY=http://p:3128", "http_proxy=", "broken", "My_Proxy=x=y"})
+	got := ProxyEnv([]string{"no_proxy=10.0.0.0/8", "PATH=/bin", "HTTPS_PROXY=http://p:3128", "http_proxy=", "broken", "My_Proxy=x=y"})
 	want := []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "My_Proxy", Value: "x=y"},
 		{Name: "no_proxy", Value: "10.0.0.0/8"}}
 	if !reflect.DeepEqual(got, want) {

@@ -106,67 +106,64 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// file removes a file, if it still has one of the sums, and what a killed write of it left.
-func (r *remover) file(path string, wrote func(sum string) bool) error {
+// at calls remove with the entry at path. Where there is none (any more) there is nothing to do.
+func (r *remover) at(path string, remove func(e entry) error) error {
 	e, err := r.open(path)
-	if gone(err) {
-		return nil
-	}
 	if err != nil {
 		return cannotRemove(path, err)
 	}
 	defer e.dir.Close()
-	if err := durable.SweepDir(filepath.Dir(path), e.name); err != nil {
-		return err
+	err = remove(e)
+	if left := (*leftError)(nil); errors.As(err, &left) {
+		return left
 	}
-	info, err := e.dir.Lstat(e.name)
-	if gone(err) {
-		return nil
-	}
-	if err != nil {
-		return cannotRemove(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return &leftError{why: "it is not a file any more"}
-	}
-	data, err := e.dir.ReadFile(e.name)
-	if err != nil {
-		return cannotRemove(path, err)
-	}
-	if !wrote(sum(data)) {
-		return &leftError{why: changedByHand}
-	}
-	return cannotRemove(path, e.dir.Remove(e.name))
+	return cannotRemove(path, err)
+}
+
+// file removes a file, if it still has one of the sums, and what a killed write of it left.
+func (r *remover) file(path string, wrote func(sum string) bool) error {
+	return r.at(path, func(e entry) error {
+		if err := durable.SweepDir(filepath.Dir(path), e.name); err != nil {
+			return err
+		}
+		info, err := e.dir.Lstat(e.name)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return &leftError{why: "it is not a file any more"}
+		}
+		data, err := e.dir.ReadFile(e.name)
+		if err != nil {
+			return err
+		}
+		if !wrote(sum(data)) {
+			return &leftError{why: changedByHand}
+		}
+		return e.dir.Remove(e.name)
+	})
 }
 
 const changedByHand = "it was changed since kubecrank wrote it"
 
 // emptyDir removes a directory if it is empty.
 func (r *remover) emptyDir(path string) error {
-	e, err := r.open(path)
-	if gone(err) {
-		return nil
-	}
-	if err != nil {
-		return cannotRemove(path, err)
-	}
-	defer e.dir.Close()
-	info, err := e.dir.Lstat(e.name)
-	switch {
-	case gone(err):
-		return nil
-	case err != nil:
-		return cannotRemove(path, err)
-	case !info.IsDir():
-		return &leftError{why: "it is not a directory any more"}
-	case r.mounts[e.real]:
-		return &leftError{why: mounted}
-	}
-	err = e.dir.Remove(e.name)
-	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
-		return &leftError{why: "it is not empty"}
-	}
-	return cannotRemove(path, err)
+	return r.at(path, func(e entry) error {
+		info, err := e.dir.Lstat(e.name)
+		switch {
+		case err != nil:
+			return err
+		case !info.IsDir():
+			return &leftError{why: "it is not a directory any more"}
+		case r.mounts[e.real]:
+			return &leftError{why: mounted}
+		}
+		err = e.dir.Remove(e.name)
+		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST) {
+			return &leftError{why: "it is not empty"}
+		}
+		return err
+	})
 }
 
 const mounted = "a file system is mounted there"
@@ -174,22 +171,13 @@ const mounted = "a file system is mounted there"
 // tree removes path with all that is below it, but for names that keep, a
 // function of names directly in path, wants to keep (nil: nothing).
 func (r *remover) tree(path string, keep func(name string) bool) error {
-	e, err := r.open(path)
-	if gone(err) {
-		return nil
-	}
-	if err != nil {
-		return cannotRemove(path, err)
-	}
-	defer e.dir.Close()
-	left, err := r.all(e, keep)
-	if err != nil {
-		return cannotRemove(path, err)
-	}
-	if len(left) > 0 {
-		return &leftError{why: "a file system is mounted at " + strings.Join(left, ", ")}
-	}
-	return nil
+	return r.at(path, func(e entry) error {
+		left, err := r.all(e, keep)
+		if err == nil && len(left) > 0 {
+			return &leftError{why: "a file system is mounted at " + strings.Join(left, ", ")}
+		}
+		return err
+	})
 }
 
 // all removes one entry and returns the mount points that stopped it.

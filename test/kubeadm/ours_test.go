@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests"
@@ -133,7 +132,7 @@ func (s *side) apply(c prepared, ph plan.Phase, host plan.Host) error {
 
 // machine is an empty one: /etc and /var/lib, and what the case puts there.
 func machine(c prepared, now time.Time) facts.Facts {
-	f := facts.Facts{Now: now, CPUs: 4, MemoryMiB: 4096, Hostname: "host", CADirs: c.caDirs(), ProxyEnv: proxies(c.env),
+	f := facts.Facts{Now: now, CPUs: 4, MemoryMiB: 4096, Hostname: "host", CADirs: c.caDirs(), ProxyEnv: facts.ProxyEnv(c.env),
 		Files: map[string]plan.Seen{}}
 	for _, dir := range []string{"/", "/etc", "/var", "/var/lib"} {
 		f.Files[dir] = plan.Seen{Kind: plan.Directory, Mode: 0o755, Names: []string{}}
@@ -160,19 +159,6 @@ func machine(c prepared, now time.Time) facts.Facts {
 		see(path, plan.Seen{Kind: plan.Regular, Mode: file.mode, Data: file.data})
 	}
 	return f
-}
-
-// proxies are the machine's proxy variables, as facts.Gather finds them.
-func proxies(environ []string) []config.Env {
-	var out []config.Env
-	for _, e := range environ {
-		name, value, _ := strings.Cut(e, "=")
-		if strings.HasSuffix(strings.ToLower(name), "_proxy") && value != "" {
-			out = append(out, config.Env{Name: name, Value: value})
-		}
-	}
-	slices.SortFunc(out, func(a, b config.Env) int { return cmp.Compare(a.Name, b.Name) })
-	return out
 }
 
 // caDirs are the CA directories that kubeadm sees.
