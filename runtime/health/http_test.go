@@ -45,7 +45,7 @@ func check(t testing.TB, handler corev1.ProbeHandler, target Target) error {
 }
 
 // Statement 74, with upstream's table (TestHTTPProbeChecker): what is sent. The server answers with the request's headers.
-func TestHTTPHeaders(t *testing.T) {
+func TestStatic_074_HTTPHeaders(t *testing.T) {
 	t.Setenv("http_proxy", "http://127.0.0.1:1") // TestHTTPProbeProxy
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	agent, all := "kube-probe/1.36", "*/*"
@@ -93,7 +93,7 @@ func TestHTTPHeaders(t *testing.T) {
 	}
 }
 
-func TestHTTPStatus(t *testing.T) {
+func TestStatic_074_HTTPStatus(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
@@ -120,7 +120,7 @@ func TestHTTPStatus(t *testing.T) {
 }
 
 // Statement 75 (TestHTTPProbeChecker_NonLocalRedirects): followed on the same host, else healthy with a warning.
-func TestHTTPRedirects(t *testing.T) {
+func TestStatic_075_Redirects(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -156,7 +156,7 @@ func TestHTTPRedirects(t *testing.T) {
 }
 
 // Statement 76 (TestHTTPProbeChecker_PayloadTruncated).
-func TestHTTPLongBody(t *testing.T) {
+func TestStatic_076_LongBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bad" {
@@ -176,7 +176,7 @@ func TestHTTPLongBody(t *testing.T) {
 }
 
 // https: nobody verifies the certificate, and every probe has a connection of its own. A server that speaks HTTP/2 gets it.
-func TestHTTPS(t *testing.T) {
+func TestStatic_074_HTTPS(t *testing.T) {
 	t.Parallel()
 	requests := make(chan [2]string, 3)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -262,7 +262,7 @@ func TestHTTPTimeout(t *testing.T) {
 }
 
 // Statement 79 (TestProbe in prober_test.go): what cannot be carried out is tried three times, and then nothing is known.
-func TestThreeTries(t *testing.T) {
+func TestStatic_079_ThreeTries(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		errs []error

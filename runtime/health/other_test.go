@@ -31,7 +31,7 @@ func listen(t *testing.T) (net.Listener, int) {
 }
 
 // Statement 77, tcp.
-func TestTCP(t *testing.T) {
+func TestStatic_077_TCP(t *testing.T) {
 	t.Parallel()
 	l, port := listen(t)
 	container := &corev1.Container{Ports: []corev1.ContainerPort{{Name: "etcd", ContainerPort: int32(port)}}}
@@ -65,7 +65,7 @@ type execer func(ctx context.Context, argv []string) ([]byte, int, error)
 func (f execer) Exec(ctx context.Context, argv []string) ([]byte, int, error) { return f(ctx, argv) }
 
 // Statement 77, exec; with the expansion of static variables only.
-func TestExec(t *testing.T) {
+func TestStatic_077_Exec(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var argv []string
@@ -134,7 +134,7 @@ func (s *healthServer) Check(ctx context.Context, req *grpc_health_v1.HealthChec
 }
 
 // Statement 77, grpc (grpc_test.go: TestGrpcProber_Probe).
-func TestGRPC(t *testing.T) {
+func TestStatic_077_GRPC(t *testing.T) {
 	t.Parallel()
 	l, port := listen(t)
 	server, impl := grpc.NewServer(), &healthServer{agents: make(chan string, 1)}

@@ -46,14 +46,17 @@ type container struct {
 	restarts int  // RestartCount of the present or the last run, -1 for none
 	began    bool // it has run in this sandbox
 	due      bool // the back-off is over
-	started  bool // the startup probe succeeded, or there is none
-	ready    bool
-	exit     *runtime.Exit // of the last run
-	backOff  backOff
-	failedAt time.Time // when a start failed, or the container ended
-	timer    *time.Timer
+	// unstarted says that the last start failed: there is no run that the restart follows.
+	unstarted bool
+	started   bool // the startup probe succeeded, or there is none
+	ready     bool
+	exit      *runtime.Exit // of the last run
+	backOff   backOff
+	failedAt  time.Time // when a start failed, or the container ended
+	timer     *time.Timer
 
 	killed  bool // by a probe or a hook: started again unless the policy is Never
+	done    bool // it had succeeded under OnFailure when the sandbox ended: a new one does not run it again
 	reason  string
 	message string // why it waits or how it ended
 	probe   string // the last failure's text
@@ -196,13 +199,18 @@ func initFailed(e *runtime.Exit) bool { return e == nil || e.Code != 0 || e.OOMK
 
 // ended is called when no container is left that runs or will run: sidecars are stopped, and that is that.
 func (p *pod) ended() {
-	p.phase = string(corev1.PodSucceeded)
+	p.phase = p.outcome()
+	p.stop(thenFinish)
+}
+
+// outcome is the phase of a pod whose containers have all ended.
+func (p *pod) outcome() string {
 	for _, c := range p.containers {
 		if !c.init && (c.exit == nil || c.exit.Code != 0) {
-			p.phase = string(corev1.PodFailed)
+			return string(corev1.PodFailed)
 		}
 	}
-	p.stop(thenFinish)
+	return string(corev1.PodSucceeded)
 }
 
 // start starts a container, for the first time or again.
@@ -212,7 +220,7 @@ func (p *pod) start(c *container) {
 		c.backOff.restarted(c.failedAt, time.Now(), p.limits)
 	}
 	c.run++
-	c.state, c.due, c.killed = ctrStarting, false, false
+	c.state, c.due, c.killed, c.unstarted = ctrStarting, false, false, false
 	c.started, c.ready, c.probe = false, false, ""
 	c.reason, c.message = "ContainerCreating", ""
 	spec := runtime.ContainerSpec{Container: *c.spec, RestartCount: c.restarts + 1}
@@ -280,7 +288,7 @@ func (p *pod) startFailed(c *container, err error) {
 		p.stopNext()
 		return
 	}
-	c.failedAt = time.Now()
+	c.failedAt, c.unstarted = time.Now(), true
 	p.again(c)
 	p.advance()
 }

@@ -19,8 +19,9 @@ type (
 		err     error
 	}
 	evClosed  struct{ err error }
-	evRetry   struct{ n int } // opening or closing may be tried again
-	evRestart struct{}        // somebody asked for it
+	evSandbox struct{ sandbox runtime.Sandbox } // it has ended by itself
+	evRetry   struct{ n int }                   // opening or closing may be tried again
+	evRestart struct{}                          // somebody asked for it
 	evQuit    struct{}
 	// The events of containers carry the run they are about: an answer to an earlier run is stale.
 	evStarted struct {
@@ -53,6 +54,7 @@ type (
 func (evWant) isEvent()    {}
 func (evOpened) isEvent()  {}
 func (evClosed) isEvent()  {}
+func (evSandbox) isEvent() {}
 func (evRetry) isEvent()   {}
 func (evRestart) isEvent() {}
 func (evQuit) isEvent()    {}

@@ -23,20 +23,24 @@ import (
 // fakeRuntime runs nothing. Its containers end when a test says so, or when they are stopped; what was
 // done is written down in order. The func fields replace one call each.
 type fakeRuntime struct {
-	list  func() ([]runtime.Found, error)
-	open  func(pod *runtime.Pod) error
-	start func(pod *runtime.Pod, spec runtime.ContainerSpec) error
-	close func(pod *runtime.Pod) error
-	stop  func(c *fakeContainer, grace time.Duration) (exitAfter time.Duration, err error) // default: ends at once with SIGTERM
-	sweep func(c *fakeContainer) error                                                     // what an ended container left running is stopped
-	exec  func(c *fakeContainer, argv []string) (code int, err error)
+	list   func() ([]runtime.Found, error)
+	open   func(pod *runtime.Pod) error
+	opened func(s *fakeSandbox)
+	start  func(pod *runtime.Pod, spec runtime.ContainerSpec) error
+	close  func(pod *runtime.Pod) error
+	stop   func(c *fakeContainer, grace time.Duration) (exitAfter time.Duration, err error) // default: ends at once with SIGTERM
+	sweep  func(c *fakeContainer) error                                                     // what an ended container left running is stopped
+	exec   func(c *fakeContainer, argv []string) (code int, err error)
 
-	logPath string // of all containers
+	logPath  string        // of all containers
+	tellLate time.Duration // the end of a sandbox
 
 	mu   sync.Mutex
 	log  []string
 	all  []*fakeContainer
 	pids int
+
+	sandboxes []*fakeSandbox
 }
 
 func (f *fakeRuntime) note(format string, args ...any) {
@@ -67,15 +71,51 @@ func (f *fakeRuntime) OpenPod(_ context.Context, pod *runtime.Pod) (runtime.Sand
 			return nil, err
 		}
 	}
-	return &fakeSandbox{f, pod}, nil
+	s := &fakeSandbox{f, pod, make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sandboxes = append(f.sandboxes, s)
+	if f.opened != nil {
+		f.opened(s)
+	}
+	return s, nil
 }
 
 type fakeSandbox struct {
-	f   *fakeRuntime
-	pod *runtime.Pod
+	f     *fakeRuntime
+	pod   *runtime.Pod
+	ended chan struct{}
+}
+
+func (s *fakeSandbox) Ended(ctx context.Context) error {
+	select {
+	case <-s.ended:
+		time.Sleep(s.f.tellLate)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// endSandbox ends the newest sandbox of a pod, but nothing that runs in it.
+func (f *fakeRuntime) endSandbox(pod string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range slices.Backward(f.sandboxes) {
+		if shortName(s.pod) == pod {
+			close(s.ended)
+			break
+		}
+	}
 }
 
 func (s *fakeSandbox) Start(_ context.Context, spec runtime.ContainerSpec) (runtime.Container, error) {
+	select {
+	case <-s.ended:
+		s.f.note("fail %s/%s, for its sandbox has ended", shortName(s.pod), spec.Name)
+		return nil, errTest
+	default:
+	}
 	if s.f.start != nil {
 		if err := s.f.start(s.pod, spec); err != nil {
 			s.f.note("fail %s/%s", shortName(s.pod), spec.Name)
@@ -93,6 +133,11 @@ func (s *fakeSandbox) Start(_ context.Context, spec runtime.ContainerSpec) (runt
 }
 
 func (s *fakeSandbox) Close(context.Context) error {
+	select {
+	case <-s.ended:
+		s.f.note("close %s, which has ended", shortName(s.pod))
+	default:
+	}
 	if s.f.close != nil {
 		return s.f.close(s.pod)
 	}

@@ -169,6 +169,7 @@ const (
 	reasonProbeWarning  = "ProbeWarning"
 	reasonFailedSandbox = "FailedCreatePodSandBox"
 	reasonFailedKill    = "FailedKillPod"
+	reasonSandbox       = "SandboxChanged"
 	reasonPostStart     = "FailedPostStartHook"
 	reasonPreStop       = "FailedPreStopHook"
 	reasonInvalid       = "FailedValidation"

@@ -59,10 +59,21 @@ func (s *supervisor) apply() {
 		}
 	}
 	s.reorder()
-	for _, full := range slices.Sorted(maps.Keys(s.members)) {
+	for _, full := range slices.SortedFunc(maps.Keys(s.members), s.leaversFirst) {
 		s.permit(s.members[full])
 	}
 	s.show()
+}
+
+// leaversFirst is the order in which a change is acted on: what is removed, then the rest, by name (statement 26).
+func (s *supervisor) leaversFirst(a, b string) int {
+	stays := func(full string) int {
+		if s.members[full].want == nil {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(stays(a), stays(b)), cmp.Compare(a, b))
 }
 
 // join makes the machine of a pod that is new.

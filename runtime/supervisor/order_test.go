@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,21 @@ func TestStatic_026_031_Renamed(t *testing.T) {
 		b.set(fresh)
 		b.sleep(time.Minute)
 		b.did("start old/main 0", "stop old/main 30s", "gone old/main", "start new/main 0")
+	})
+}
+
+// Statement 26: of one change, what is removed is told to go before anything that is added is told to start.
+func TestStatic_026_RemovedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, nil)
+		b.set(newPod("m"), newPod("z"))
+		b.set(newPod("a"), newPod("m"))
+		b.end() // the members are ours now
+		b.s.members["z-node1_default"] = &member{}
+		got := slices.SortedFunc(maps.Keys(b.s.members), b.s.leaversFirst)
+		if want := []string{"z-node1_default", "a-node1_default", "m-node1_default"}; !slices.Equal(got, want) {
+			t.Errorf("the order is %q, want %q", got, want)
+		}
 	})
 }
 

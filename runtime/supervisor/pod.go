@@ -32,6 +32,7 @@ const (
 	thenClose   afterStop = "close"   // the pod is removed or replaced
 	thenFinish  afterStop = "finish"  // the sidecars of a finished pod were stopped
 	thenRestart afterStop = "restart" // all containers start again in the same sandbox
+	thenReopen  afterStop = "reopen"  // the sandbox has ended: all containers start again in a new one
 )
 
 // pod runs what is wanted under one full name, one content after the other and never two at once
@@ -49,6 +50,8 @@ const (
 //	                                 +-- nothing runs -- Stopping <------+       |
 //	                                                                             +- sidecars gone -> Finished
 //
+// A sandbox that has ended by itself leads from Running through Stopping and Closing to Opening again.
+//
 // An event that a state does not expect is ignored on purpose: it is about a container, a sandbox or
 // a timer of an earlier time. That is what the default arms below stand for.
 type pod struct {
@@ -59,23 +62,25 @@ type pod struct {
 	told     report // what the supervisor was told last
 	seq      int    // of the last evWant
 
-	state      podState
-	want       *runtime.Pod // what shall run; nil for nothing
-	cur        *runtime.Pod // what the containers below were made of; nil while nothing is there
-	mayStart   bool         // want may be started
-	mayStop    bool         // cur may be stopped
-	sandbox    runtime.Sandbox
-	closers    []runtime.Closer // records of found containers that have no sandbox of ours
-	containers []*container     // init containers, then containers, in the order of the spec
-	after      afterStop
-	stopBegan  time.Time
-	phase      string // Succeeded or Failed when finished
-	inited     bool   // the init containers have done their work in this sandbox
-	opens      int    // failed attempts to open in a row
-	timer      *time.Timer
-	timers     int // counts them; an event of an earlier one is stale
-	waitingFor string
-	source     *container // the one whose restart rule restarts all
+	state    podState
+	want     *runtime.Pod // what shall run; nil for nothing
+	cur      *runtime.Pod // what the containers below were made of; nil while nothing is there
+	mayStart bool         // want may be started
+	mayStop  bool         // cur may be stopped
+	sandbox  runtime.Sandbox
+	// sandboxEnded says that the sandbox has ended by itself, and can hold no containers.
+	sandboxEnded bool
+	closers      []runtime.Closer // records of found containers that have no sandbox of ours
+	containers   []*container     // init containers, then containers, in the order of the spec
+	after        afterStop
+	stopBegan    time.Time
+	phase        string // Succeeded or Failed when finished
+	inited       bool   // the init containers have done their work in this sandbox
+	opens        int    // failed attempts to open in a row
+	timer        *time.Timer
+	timers       int // counts them; an event of an earlier one is stale
+	waitingFor   string
+	source       *container // the one whose restart rule restarts all
 
 	startedAt, readyAt time.Time
 	wasReady           bool
@@ -120,6 +125,8 @@ func (p *pod) handle(e event) {
 		p.onOpened(e)
 	case evClosed:
 		p.onClosed(e)
+	case evSandbox:
+		p.onSandboxEnded(e)
 	case evRetry:
 		p.onRetry(e)
 	case evRestart:
@@ -180,7 +187,7 @@ func (p *pod) stop(after afterStop) {
 	p.state, p.after, p.stopBegan = podStopping, after, time.Now()
 	for _, c := range p.containers {
 		c.stopTimer()
-		if c.state == ctrBackOff || c.state == ctrWaiting && after != thenRestart {
+		if after != thenReopen && (c.state == ctrBackOff || c.state == ctrWaiting && after != thenRestart) {
 			c.state = ctrExited
 		}
 	}
@@ -226,6 +233,8 @@ func (p *pod) stopped() {
 		}
 		p.source = nil
 		p.advance()
+	case thenReopen:
+		p.close()
 	case thenFinish:
 		p.finish()
 	default:
@@ -236,6 +245,9 @@ func (p *pod) stopped() {
 
 func (p *pod) finish() {
 	p.state = podFinished
+	if p.phase == "" {
+		p.phase = p.outcome()
+	}
 	p.event(nil, normal, reasonCompleted, "All containers have ended: "+p.phase)
 	if p.leaving() && p.mayStop {
 		p.close()
@@ -250,6 +262,11 @@ func (p *pod) onRestart() {
 		p.source = nil
 		p.stop(thenRestart)
 	case podFinished:
+		if p.sandboxEnded {
+			p.after = thenReopen
+			p.close()
+			return
+		}
 		p.phase, p.after, p.source = "", thenRestart, nil
 		p.stopped()
 		if p.sandbox == nil { // it was finished before this supervisor came

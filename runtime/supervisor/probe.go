@@ -56,12 +56,16 @@ func (w *prober) run(ctx context.Context) {
 	spec := w.spec
 	period := time.Duration(spec.PeriodSeconds) * time.Second
 	timeout := time.Duration(spec.TimeoutSeconds) * time.Second
-	next := w.startedAt.Add(time.Duration(spec.InitialDelaySeconds) * time.Second)
-	if now := time.Now(); next.Before(now) {
+	delay := time.Duration(spec.InitialDelaySeconds) * time.Second
+	next, now := w.startedAt.Add(delay), time.Now()
+	switch {
+	case next.Before(now):
 		next = now
 		if w.jitter {
 			next = now.Add(rand.N(period))
 		}
+	case next.After(now.Add(delay)): // it was adopted, and the clock has been set back
+		next = now.Add(delay)
 	}
 	early, eager := time.Now(), w.eager > 0
 	result, row, last := w.known, 0, unknown

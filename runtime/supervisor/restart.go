@@ -38,10 +38,7 @@ func decide(pod *runtime.Pod, c *container) decision {
 	if c.sidecar {
 		return restartOne // whatever the pod's policy (statement 58)
 	}
-	policy := string(pod.Spec.RestartPolicy)
-	if c.spec.RestartPolicy != nil {
-		policy = string(*c.spec.RestartPolicy)
-	}
+	policy := policyOf(pod, c)
 	if c.init && c.spec.RestartPolicy == nil && policy == string(corev1.RestartPolicyAlways) {
 		policy = string(corev1.RestartPolicyOnFailure) // done is done for an init container
 	}
@@ -57,6 +54,14 @@ func decide(pod *runtime.Pod, c *container) decision {
 	default:
 		return restartOne
 	}
+}
+
+// policyOf is the container's own policy, or else the pod's.
+func policyOf(pod *runtime.Pod, c *container) string {
+	if c.spec.RestartPolicy != nil {
+		return string(*c.spec.RestartPolicy)
+	}
+	return string(pod.Spec.RestartPolicy)
 }
 
 func matchingRule(rules []corev1.ContainerRestartRule, code int32) corev1.ContainerRestartRuleAction {

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // tryOpen opens the pod that is wanted, if the others allow it.
 func (p *pod) tryOpen() {
 	p.stopTimer()
+	if p.leaving() {
+		p.forget()
+	}
 	switch {
 	case p.want == nil:
 		p.state, p.opens = podIdle, 0
@@ -41,13 +46,16 @@ func (p *pod) onOpened(e evOpened) {
 			return
 		}
 		p.opens, p.problem = 0, ""
-		p.sandbox = e.sandbox
-		p.adoptSpec(e.pod)
+		p.sandbox, p.sandboxEnded = e.sandbox, false
+		if p.cur == nil { // else its sandbox has ended, and its containers are known
+			p.adoptSpec(e.pod)
+		}
 		if p.leaving() {
 			p.close()
 			return
 		}
 		p.state = podRunning
+		p.watchSandbox()
 		p.advance()
 	case podRunning: // an adopted pod
 		if e.err != nil {
@@ -55,7 +63,8 @@ func (p *pod) onOpened(e evOpened) {
 			return
 		}
 		p.opens, p.problem = 0, ""
-		p.sandbox, p.closers = e.sandbox, nil
+		p.sandbox, p.sandboxEnded, p.closers = e.sandbox, false, nil
+		p.watchSandbox()
 		p.advance()
 	case podStopping: // an adopted pod that is being stopped already
 		if e.err == nil {
@@ -152,11 +161,86 @@ func (p *pod) onClosed(e evClosed) {
 			p.retryIn(min(time.Duration(p.opens)*time.Second, 10*time.Second))
 			return
 		}
-		p.record() // with the last restart counts
 		p.opens, p.problem = 0, ""
-		p.sandbox, p.closers, p.cur, p.containers = nil, nil, nil, nil
+		p.sandbox, p.closers = nil, nil
 		p.state = podIdle
+		if p.after == thenReopen && !p.leaving() {
+			p.reset()
+		} else {
+			p.forget()
+		}
 		p.tryOpen()
 	default:
+	}
+}
+
+// forget drops what is not there any more, and keeps its restart counts.
+func (p *pod) forget() {
+	p.record()
+	p.cur, p.containers, p.after = nil, nil, thenClose
+}
+
+// watchSandbox tells of the end of a sandbox that can end by itself.
+func (p *pod) watchSandbox() {
+	sandbox := p.sandbox
+	mortal, ok := sandbox.(runtime.Mortal)
+	if !ok {
+		return
+	}
+	p.async(func(ctx context.Context) event {
+		for delay := time.Second; ; delay = min(2*delay, 10*time.Second) {
+			if err := mortal.Ended(ctx); err == nil {
+				return evSandbox{sandbox}
+			}
+			if !sleepUntil(ctx, time.Now().Add(delay)) { // a runtime that is away for a while
+				return nil
+			}
+		}
+	})
+}
+
+// onSandboxEnded starts the pod over in a new sandbox (statement 53), as computePodActions of
+// kuberuntime_manager.go does: init containers too, but not what has succeeded under OnFailure;
+// and nothing at all under Never, or when nothing is left to be run.
+func (p *pod) onSandboxEnded(e evSandbox) {
+	if p.sandbox != e.sandbox {
+		return // it was closed, and that is why
+	}
+	p.sandboxEnded = true
+	if p.state != podRunning {
+		return // it is being closed, or was kept for nothing but its logs
+	}
+	again, begun := false, false
+	for _, c := range p.containers {
+		succeeded := c.state == ctrExited && c.exit != nil && c.exit.Code == 0
+		c.done = succeeded && policyOf(p.cur, c) == string(corev1.RestartPolicyOnFailure)
+		again = again || !c.init && !c.done
+		begun = begun || c.began
+	}
+	after := thenReopen
+	if !again || begun && p.cur.Spec.RestartPolicy == corev1.RestartPolicyNever {
+		after = thenFinish
+	}
+	message := "Pod sandbox changed, it will be killed and re-created."
+	if after == thenFinish {
+		message = "The pod's sandbox has ended, and nothing of the pod is to be run again"
+	}
+	p.event(nil, normal, reasonSandbox, message)
+	p.stop(after)
+}
+
+// reset makes the containers ready to start in a new sandbox. What waits for its back-off goes on waiting.
+func (p *pod) reset() {
+	p.inited, p.phase = false, ""
+	for _, c := range p.containers {
+		switch {
+		case c.state == ctrBackOff && !c.init && !c.unstarted:
+			p.again(c)
+		case c.done && !c.init:
+			c.state, c.done = ctrExited, false
+		default:
+			c.reset()
+			c.failedAt, c.done = time.Time{}, false // it is not the container's fault
+		}
 	}
 }
