@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/ports"
 )
 
 // preflight runs all checks on the facts. Names and limits are kubeadm's where
@@ -136,20 +136,13 @@ func portsFree(s *State) []plan.Check {
 		case s.isOurs(holder):
 			checks = append(checks, ok(name, fmt.Sprintf("our own %s has it (PID %d)", holder.Program, holder.PID))...)
 		default:
-			checks = append(checks, failed(name, fmt.Sprintf("port %d is in use by %s", port, holderName(holder)), portRemedy(holder))...)
+			checks = append(checks, failed(name, fmt.Sprintf("port %d is in use by %s", port, holder), portRemedy(holder))...)
 		}
 	}
 	return checks
 }
 
-func holderName(h facts.Holder) string {
-	if h.PID == 0 {
-		return "a program of another user, at " + h.Address
-	}
-	return fmt.Sprintf("%s (PID %d), at %s", h.Program, h.PID, h.Address)
-}
-
-func portRemedy(h facts.Holder) string {
+func portRemedy(h ports.Holder) string {
 	if h.PID == 0 {
 		return "find it with 'ss -ltnp' as root and stop it, or use other ports with --port-offset"
 	}
@@ -159,7 +152,7 @@ func portRemedy(h facts.Holder) string {
 // isOurs says whether the process is a component of this control plane: one of
 // its arguments names a file that the journal knows. It does not matter whether
 // a supervisor runs: one that died left its pods running.
-func (s *State) isOurs(h facts.Holder) bool {
+func (s *State) isOurs(h ports.Holder) bool {
 	for _, arg := range h.Args {
 		_, value, _ := strings.Cut(arg, "=")
 		_, ours := s.Facts.History.Owned[value]

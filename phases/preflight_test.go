@@ -10,6 +10,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/ports"
 )
 
 // problems runs preflight and returns "level name: text" of what is not ok.
@@ -39,7 +40,7 @@ func problems(t *testing.T, cfg config.Config, f facts.Facts, payload Payload) [
 func TestPreflight(t *testing.T) {
 	file := plan.Seen{Kind: plan.Regular, SHA256: "theirs"}
 	dir := func(names ...string) plan.Seen { return plan.Seen{Kind: plan.Directory, Names: names} }
-	etcdHolder := facts.Holder{Address: "127.0.0.1", PID: 77, Program: "etcd", Args: []string{"etcd", "--data-dir=/var/lib/etcd"}}
+	etcdHolder := ports.Holder{Address: "127.0.0.1", PID: 77, Program: "etcd", Args: []string{"etcd", "--data-dir=/var/lib/etcd"}}
 	ownsEtcd := map[string]plan.Owned{"/var/lib/etcd": {Made: plan.Made{Kind: plan.MadeTree, Path: "/var/lib/etcd"}, Done: true}}
 	etcdDir := func(f *facts.Facts, names ...string) {
 		f.Files["/var/lib"] = dir("etcd")
@@ -78,21 +79,21 @@ func TestPreflight(t *testing.T) {
 			want:   []string{"warning IsPrivilegedUser", "warning NumCPU"},
 		},
 		"a port is taken": {facts: func(f *facts.Facts) {
-			f.Ports = map[int]facts.Holder{6443: {Address: "0.0.0.0", PID: 42, Program: "nginx",
+			f.Ports = map[int]ports.Holder{6443: {Address: "0.0.0.0", PID: 42, Program: "nginx",
 				Args: []string{"nginx", "-c", "/etc/nginx"}}}
 		}, want: []string{"error Port-6443: port 6443 is in use by nginx (PID 42), at 0.0.0.0"}},
 		"a port is taken by somebody who cannot be seen": {facts: func(f *facts.Facts) {
-			f.Ports = map[int]facts.Holder{2380: {Address: "10.0.0.5"}}
+			f.Ports = map[int]ports.Holder{2380: {Address: "10.0.0.5"}}
 		}, want: []string{"error Port-2380: port 2380 is in use by a program of another user, at 10.0.0.5"}},
 		"a port is taken by our own etcd": {facts: func(f *facts.Facts) {
-			f.Ports, f.History.Owned = map[int]facts.Holder{2379: etcdHolder}, ownsEtcd
+			f.Ports, f.History.Owned = map[int]ports.Holder{2379: etcdHolder}, ownsEtcd
 		}},
 		"a port is taken by somebody else's etcd with the same arguments": {facts: func(f *facts.Facts) {
-			f.Ports = map[int]facts.Holder{2379: etcdHolder}
+			f.Ports = map[int]ports.Holder{2379: etcdHolder}
 		}, want: []string{"error Port-2379: port 2379 is in use by etcd (PID 77)"}},
 		"ports are shifted": {
 			facts: func(f *facts.Facts) {
-				f.Ports = map[int]facts.Holder{6443: {PID: 1, Program: "x"}, 6543: {PID: 2, Program: "y"}}
+				f.Ports = map[int]ports.Holder{6443: {PID: 1, Program: "x"}, 6543: {PID: 2, Program: "y"}}
 			},
 			config: func(c *config.Config) { c.PortOffset = 100 },
 			want:   []string{"error Port-6543: port 6543 is in use by y"},

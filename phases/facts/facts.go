@@ -24,6 +24,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/ports"
 )
 
 // Facts is the machine, seen once.
@@ -44,7 +45,7 @@ type Facts struct {
 	// Places is what writing below each directory of ours would meet.
 	Places map[string]Place
 	// Ports are the needed ports that something listens on.
-	Ports map[int]Holder
+	Ports map[int]ports.Holder
 	// SupervisorRuns is true when a supervisor of this root takes connections.
 	SupervisorRuns bool
 
@@ -67,14 +68,6 @@ type Place struct {
 	FreeBytes uint64 // for this user
 }
 
-// Holder is a process that listens on a port.
-type Holder struct {
-	Address string   // "0.0.0.0", "127.0.0.1", ...
-	PID     int      // 0: this user cannot know
-	Program string   // the name of its executable
-	Args    []string // its command line
-}
-
 // Gather looks at the machine. The error is that of ctx.
 func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	paths := cfg.Paths()
@@ -82,7 +75,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 		Now: time.Now(), UID: os.Geteuid(), BootID: bootID(),
 		CPUs: cpus(), MemoryMiB: memoryMiB(),
 		Addresses: addresses(), DefaultAddress: defaultAddress(ctx), ProxyEnv: ProxyEnv(os.Environ()),
-		Ports: listeners(neededPorts(cfg)), SupervisorRuns: answers(ctx, paths.Socket),
+		Ports: ports.Listeners(neededPorts(cfg)), SupervisorRuns: answers(ctx, paths.Socket),
 	}
 	f.Hostname, _ = os.Hostname() // "": Validate asks for a node name
 	if cfg.Root == "" {

@@ -138,63 +138,6 @@ func runAsNobody(t *testing.T) {
 	}
 }
 
-// The holder of a port is named, whatever address it listens on.
-func TestListenersNameTheHolder(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Logf("no %s here: %v", address, err)
-			continue
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		got := listeners([]int{port, 1})
-		if h := got[port]; len(got) != 1 || h.PID != os.Getpid() || h.Program != filepath.Base(os.Args[0]) || h.Address == "" {
-			t.Errorf("%s: %+v", address, got)
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if got := listeners([]int{port}); len(got) != 0 {
-			t.Errorf("closed, and yet %+v", got)
-		}
-	}
-}
-
-// A connection that is open, or waits to be forgotten, does not take its port.
-func TestConnectionsAreNoListeners(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if got := listeners([]int{c.LocalAddr().(*net.TCPAddr).Port}); len(got) != 0 {
-		t.Errorf("listeners are %+v", got)
-	}
-}
-
-func TestParseSocket(t *testing.T) {
-	for in, want := range map[string]string{
-		"0100007F:192B":                         "127.0.0.1:6443",
-		"00000000:0016":                         "0.0.0.0:22",
-		"00000000000000000000000001000000:094B": "[::1]:2379",
-		"0000000000000000FFFF00000100007F:094B": "[::ffff:127.0.0.1]:2379",
-		"xyz":                                   "",
-		"0100007F":                              "",
-		"01:0016":                               "",
-		"0100007F:12345":                        "",
-	} {
-		got, ok := parseSocket(in)
-		if ok != (want != "") || ok && got != netip.MustParseAddrPort(want) {
-			t.Errorf("parseSocket(%q) = %v, %v, want %q", in, got, ok, want)
-		}
-	}
-}
-
 func TestProxyEnv(t *testing.T) {
 	got := ProxyEnv([]string{"no_proxy=10.0.0.0/8", "PATH=/bin", "HTTPS_PROXY=http://p:3128", "http_proxy=", "broken", "My_Proxy=x=y"})
 	want := []config.Env{{Name: "HTTPS_PROXY", Value: "http://p:3128"}, {Name: "My_Proxy", Value: "x=y"},

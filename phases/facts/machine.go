@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
 func bootID() string {
@@ -80,4 +82,14 @@ func answers(ctx context.Context, socket string) bool {
 	}
 	_ = conn.Close()
 	return true
+}
+
+// neededPorts are the ports that the components will listen on.
+func neededPorts(cfg config.Config) []int {
+	p := cfg.Ports()
+	needed := []int{p.APIServer, p.ControllerManager, p.Scheduler}
+	if cfg.Etcd.External == nil {
+		needed = append(needed, p.EtcdClient, p.EtcdPeer, p.EtcdMetrics)
+	}
+	return needed
 }

@@ -1,32 +1,39 @@
-package facts
+// Package ports says who listens on the TCP ports of this machine, as the
+// kernel's tables have it: nothing is bound or connected to.
+package ports
 
 import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
-// neededPorts are the ports that the components will listen on.
-func neededPorts(cfg config.Config) []int {
-	p := cfg.Ports()
-	ports := []int{p.APIServer, p.ControllerManager, p.Scheduler}
-	if cfg.Etcd.External == nil {
-		ports = append(ports, p.EtcdClient, p.EtcdPeer, p.EtcdMetrics)
-	}
-	return ports
+// Holder is a process that listens on a port.
+type Holder struct {
+	Address string   // "0.0.0.0", "127.0.0.1", ...
+	PID     int      // 0: this user cannot know
+	Program string   // the name of its executable
+	Args    []string // its command line
 }
 
-// listeners says which of the ports somebody listens on, at whatever address
+// String is "nginx (PID 42), at 127.0.0.1".
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return "a program of another user, at " + h.Address
+	}
+	return fmt.Sprintf("%s (PID %d), at %s", h.Program, h.PID, h.Address)
+}
+
+// Listeners says which of the ports somebody listens on, at whatever address
 // (kubeadm's PortOpenCheck tries the wildcard address), and who. Only if one
 // is taken are the processes looked through.
-func listeners(ports []int) map[int]Holder {
+func Listeners(ports []int) map[int]Holder {
 	wanted := make(map[int]bool, len(ports))
 	for _, p := range ports {
 		wanted[p] = true
