@@ -50,6 +50,23 @@ func (i Issuing) anew(h Host, name string) bool {
 	return w.State == New || w.State == Changed
 }
 
+// external is the error for files that cannot be issued because the CA that
+// signs them is here without its key, nil if it is not so.
+func (i Issuing) external(h Host, ca string, missing ...string) error {
+	if pair, err := i.signer(h, ca); err != nil || pair.HasKey() {
+		return nil // what is wrong with a CA is said of the CA
+	}
+	return pki.ExternalCA(i.path(ca+".crt"), missing...)
+}
+
+// cannotIssue is external, for a run that makes what is missing of a CA first. A CA signs itself ("").
+func (i Issuing) cannotIssue(h Host, ca string, missing ...string) error {
+	if ca == "" || i.anew(h, ca) {
+		return nil
+	}
+	return i.external(h, ca, missing...)
+}
+
 // IssueCertificate makes a CA, or a certificate that one signs, with its key.
 type IssueCertificate struct {
 	Spec pki.Spec `json:"certificate"`
@@ -79,10 +96,8 @@ func (s IssueCertificate) Compare(h Host) Work {
 		return w
 	}
 	if p.absent() {
-		if !s.Spec.IsCA() && !s.anew(h, s.Spec.Signer) {
-			if ca, err := s.signer(h, s.Spec.Signer); err == nil && !ca.HasKey() {
-				return invalid(pki.ExternalCA(s.path(s.Spec.Signer+".crt"), p.first, p.second))
-			}
+		if err := s.cannotIssue(h, s.Spec.Signer, p.first, p.second); err != nil {
+			return invalid(err)
 		}
 		return s.issue(New, nil)
 	}
@@ -90,7 +105,7 @@ func (s IssueCertificate) Compare(h Host) Work {
 	if err == nil {
 		return p.found(h)
 	}
-	if p.modifiable(h) {
+	if p.modifiable(h) && s.cannotIssue(h, s.Spec.Signer) == nil {
 		return s.issue(Changed, err)
 	}
 	return p.refuse(h, err)
@@ -212,6 +227,9 @@ func (s WriteKubeconfig) Compare(h Host) Work {
 	seen := h.Look(s.Where())
 	switch seen.Kind {
 	case Absent:
+		if err := s.cannotIssue(h, clusterCA, s.Where()); err != nil {
+			return invalid(err)
+		}
 		return s.write(New, "")
 	case Unreadable:
 		return Work{State: Unknown, Detail: seen.Error}
@@ -225,7 +243,7 @@ func (s WriteKubeconfig) Compare(h Host) Work {
 	switch {
 	case err == nil:
 		return found(h, s.Where(), seen)
-	case modifiable(h, s.Where(), seen):
+	case modifiable(h, s.Where(), seen) && s.cannotIssue(h, clusterCA) == nil:
 		return s.write(Changed, err.Error())
 	case warning:
 		w := found(h, s.Where(), seen)

@@ -29,13 +29,13 @@ func (s RenewCertificate) Where() string { return s.path(s.Spec.CertFile()) }
 
 // Compare implements Step.
 func (s RenewCertificate) Compare(h Host) Work {
+	if err := s.external(h, s.Spec.Signer, s.Where(), s.path(s.Spec.KeyFile())); err != nil {
+		return invalid(err)
+	}
 	return renewal(h, []string{s.Where(), s.path(s.Spec.KeyFile())}, func(h Host, data []byte) ([]durable.File, error) {
 		ca, err := s.signer(h, s.Spec.Signer)
 		if err != nil {
 			return nil, err
-		}
-		if !ca.HasKey() {
-			return nil, pki.ExternalCA(s.path(s.Spec.Signer+".crt"), s.Where(), s.path(s.Spec.KeyFile()))
 		}
 		made, err := pki.Renew(s.Spec, data, ca, s.params(h.Now))
 		if err != nil {
@@ -68,6 +68,9 @@ func (s RenewKubeconfig) Where() string { return filepath.Join(s.Dir, s.Name) }
 
 // Compare implements Step.
 func (s RenewKubeconfig) Compare(h Host) Work {
+	if err := s.external(h, clusterCA, s.Where()); err != nil {
+		return invalid(err)
+	}
 	return renewal(h, []string{s.Where()}, func(h Host, data []byte) ([]durable.File, error) {
 		ca, err := s.signer(h, clusterCA)
 		if err != nil {

@@ -242,6 +242,11 @@ func TestIssueCertificateCompare(t *testing.T) {
 			notOurs(f)
 			f.files = map[string]Seen{caCrt: f.files[caCrt]}
 		}, Unchanged, Conflict, "external CA"},
+		"an external CA that would have to sign again": {func(f *fakeHost) {
+			delete(f.owned, caKey)
+			delete(f.files, caKey)
+			delete(f.files, key)
+		}, Unchanged, Conflict, "does not exist"},
 		"expired, of a run that never ended": {func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour) }, Unchanged, Changed, "expired"},
 		"expired, on a node that is set up": {
 			func(f *fakeHost) { f.now = f.now.Add(2 * time.Hour); f.setUp = true }, Unchanged, Conflict, "expired",
@@ -316,8 +321,14 @@ func TestWriteKubeconfigCompare(t *testing.T) {
 		state  State
 		why    string
 	}{
-		"there":              {func(*fakeHost) {}, Unchanged, ""},
-		"not there":          {func(f *fakeHost) { delete(f.files, path) }, New, ""},
+		"there":     {func(*fakeHost) {}, Unchanged, ""},
+		"not there": {func(f *fakeHost) { delete(f.files, path) }, New, ""},
+		"not there, and the CA is external": {
+			func(f *fakeHost) { f.owned = map[string]Owned{}; delete(f.files, path); delete(f.files, "/pki/ca.key") }, Conflict, "external CA",
+		},
+		"not there, and the CA was not finished": {
+			func(f *fakeHost) { delete(f.files, path); delete(f.files, "/pki/ca.key") }, New, "",
+		},
 		"broken, not ours":   {func(f *fakeHost) { f.files[path] = aFile("hello") }, Conflict, path},
 		"another CA, ours":   {func(f *fakeHost) { f.anotherCA(t, ca, issuing) }, Changed, "CA"},
 		"another CA, set up": {func(f *fakeHost) { f.anotherCA(t, ca, issuing); f.setUp = true }, Conflict, "CA"},
@@ -333,6 +344,8 @@ func TestWriteKubeconfigCompare(t *testing.T) {
 			if w.State != test.state || !strings.Contains(w.Detail, test.why) {
 				t.Errorf("got %s (%s)", w.State, w.Detail)
 			}
+			authority := IssueCertificate{Spec: ca, Issuing: issuing}
+			remake(t, f, authority, authority.Compare(f.host()))
 			remake(t, f, step, w)
 		})
 	}
