@@ -95,7 +95,7 @@ func (r *Runtime) resolve(ctx context.Context, t *trace) (*container, error) {
 	}
 	for _, m := range instances {
 		if c == nil || c.rec.marker() != m {
-			errs = append(errs, killLeftovers(leftover{marker: m.String()}))
+			errs = append(errs, r.killLeftovers(leftover{marker: m.String()}))
 		}
 	}
 	switch {

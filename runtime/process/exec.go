@@ -81,6 +81,7 @@ type command struct {
 	pidfd  *os.File
 	marker string
 	start  uint64
+	rt     *Runtime
 }
 
 func (c *container) startExec(program string, argv []string, out *os.File) (*command, error) {
@@ -97,7 +98,7 @@ func (c *container) startExec(program string, argv []string, out *os.File) (*com
 	if err != nil {
 		return nil, explainExec(program, err)
 	}
-	cmd := &command{pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
+	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
 	if stat, err := readStat(pid); err == nil {
 		cmd.start = stat.start // else all processes are looked at when it must be killed
 	}
@@ -107,7 +108,7 @@ func (c *container) startExec(program string, argv []string, out *os.File) (*com
 // kill ends the command and all that it started.
 func (cmd *command) kill() error {
 	err := sendSignal(cmd.pidfd, unix.SIGKILL)
-	return errors.Join(err, killLeftovers(leftover{marker: cmd.marker, leader: cmd.pid, since: cmd.start}))
+	return errors.Join(err, cmd.rt.killLeftovers(leftover{marker: cmd.marker, leader: cmd.pid, since: cmd.start}))
 }
 
 // reap waits for the command, which has ended.

@@ -152,10 +152,40 @@ func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid)
 // errGone: the process is not there any more, or its PID belongs to another one by now.
 var errGone = errors.New("no such process")
 
+// checkPidfds tells whether this kernel has what nothing here works without.
+func checkPidfds() error {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return noPidfds(err, kernelRelease())
+	}
+	return unix.Close(fd)
+}
+
+func noPidfds(err error, release string) error {
+	if errors.Is(err, unix.ENOSYS) {
+		err = errors.New("it has no pidfds")
+	}
+	return hinted{
+		error: fmt.Errorf("processes cannot be watched with this kernel, Linux %s: %w", release, err),
+		hint:  "Linux 5.4 or later is needed; in a container, a seccomp profile that allows pidfd_open",
+	}
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "of an unknown version"
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
 // pin opens a pidfd and then makes sure that it is the process with this start time. It is not blocking, so that
 // the Go poller can wait for its end.
 func pin(pid int, start uint64) (*os.File, error) {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // PIDFD_NONBLOCK would need Linux 5.10
+	}
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) { // EINVAL: a thread has this number
 		return nil, errGone
 	}

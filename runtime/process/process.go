@@ -60,6 +60,8 @@ type Runtime struct {
 	pods        map[string]podKey     // by UID; those that were opened
 	podsChanged bool                  // since Housekeep last looked for logs of earlier pods
 	crowded     map[string]bool       // log directories where a restart has added a file
+
+	sweeps sweeper
 }
 
 var (
@@ -86,6 +88,9 @@ func New(opts Options) (*Runtime, error) {
 	opts.KeepRestarts = orDefault(opts.KeepRestarts, 5)
 	opts.KeepPodLogs = orDefault(opts.KeepPodLogs, 5)
 
+	if err := checkPidfds(); err != nil {
+		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
+	}
 	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)

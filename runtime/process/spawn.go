@@ -6,6 +6,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -63,7 +64,11 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		}
 	}
 	// Go opens everything close-on-exec, but what the supervisor inherited itself may not be.
-	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil { // before Linux 5.11
+		if err := closeOnExec(); err != nil {
+			return 0, -1, err
+		}
+	}
 	pidfd = -1
 	attr := &syscall.ProcAttr{
 		Dir:   s.dir,
@@ -84,12 +89,26 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 	if pidfd < 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // our own child, not waited for: it cannot be another one
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
-		return 0, -1, fmt.Errorf("cannot watch processes: this kernel has no pidfds (Linux 5.4 has)")
+		return 0, -1, noPidfds(unix.ENOSYS, kernelRelease())
 	}
 	if err := unix.SetNonblock(pidfd, true); err != nil { // lets the Go poller have it
 		return 0, -1, err
 	}
 	return pid, pidfd, nil
+}
+
+// closeOnExec does it one by one, where the kernel cannot do it for all.
+func closeOnExec() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("cannot keep descriptors from the container: %w", err)
+	}
+	for _, f := range fds {
+		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd) // the one that the list was read from is closed by now, which does no harm
+		}
+	}
+	return nil
 }
 
 // dropCapabilities leaves only those in the bounding set of the thread. An unprivileged supervisor may not, but then

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +18,7 @@ const sweepTimeout = 5 * time.Second
 // sweep kills what is left of a container when its own process has ended, as the end of a PID namespace
 // would. See killLeftovers.
 func (c *container) sweep(leader int) error {
-	return killLeftovers(leftover{marker: c.rec.marker().String(), leader: leader, since: c.rec.Start})
+	return c.rt.killLeftovers(leftover{marker: c.rec.marker().String(), leader: leader, since: c.rec.Start})
 }
 
 // leftover says which processes belong to a container (or to an Exec).
@@ -28,52 +30,139 @@ type leftover struct {
 
 // killLeftovers kills all of them, until a look at all processes finds none. Those that left the session and cleared
 // their environment cannot be told from strangers, and stay. The error names what does not die.
-func killLeftovers(l leftover) error {
+func (r *Runtime) killLeftovers(l leftover) error {
 	deadline := time.Now().Add(sweepTimeout)
 	for {
-		pidfds, err := l.find()
+		pidfds, err := r.sweeps.find(l)
 		if err != nil || len(pidfds) == 0 {
 			return err
 		}
-		var errs []error
-		for pid, fd := range pidfds {
-			err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-			if err == nil && !hasEnded(fd, int(max(time.Until(deadline), 0).Milliseconds())) {
-				err = stuck(pid)
-			}
-			if err != nil && !errors.Is(err, unix.ESRCH) {
-				errs = append(errs, fmt.Errorf("cannot kill what the container left: %w", err))
-			}
-			_ = unix.Close(fd)
-		}
-		if len(errs) > 0 && time.Now().After(deadline) {
-			return errors.Join(errs...)
+		if err := killAll(pidfds, deadline); err != nil && time.Now().After(deadline) {
+			return err
 		}
 	}
 }
 
+// killAll kills processes, awaits their end, and closes the pidfds.
+func killAll(pidfds map[int]int, deadline time.Time) error {
+	var errs []error
+	for pid, fd := range pidfds {
+		err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		if err == nil && !hasEnded(fd, int(max(time.Until(deadline), 0).Milliseconds())) {
+			err = stuck(pid)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("cannot kill what the container left: %w", err))
+		}
+		_ = unix.Close(fd)
+	}
+	return errors.Join(errs...)
+}
+
+// sweeper looks at all processes for everybody who asks at the same moment: when a thousand containers end together, a
+// look for each of them would cost a thousand times a thousand processes.
+type sweeper struct {
+	mu      sync.Mutex
+	waiting []*search // for the next look; one that has begun is too late for them
+	looking bool
+	looks   int // how many there were
+}
+
+// search is one question to a sweeper, and the answer.
+type search struct {
+	leftover
+	found map[int]int
+	err   error
+	done  chan struct{}
+}
+
 // find returns a pidfd for each process that belongs to the container and still runs.
-func (l leftover) find() (map[int]int, error) {
-	pids, err := allPIDs()
-	if err != nil {
-		return nil, err
+func (s *sweeper) find(l leftover) (map[int]int, error) {
+	q := &search{leftover: l, found: make(map[int]int), done: make(chan struct{})}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, q)
+	if !s.looking {
+		s.looking = true
+		go s.look()
 	}
-	found := make(map[int]int)
+	s.mu.Unlock()
+	<-q.done
+	return q.found, q.err
+}
+
+// look answers until nobody asks.
+func (s *sweeper) look() {
+	for {
+		s.mu.Lock()
+		batch := s.waiting
+		s.waiting, s.looking = nil, len(batch) > 0
+		if len(batch) > 0 {
+			s.looks++
+		}
+		s.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		pids, err := allPIDs()
+		newQuestions(batch).ask(pids)
+		for _, q := range batch {
+			q.err = err
+			close(q.done)
+		}
+	}
+}
+
+// questions are searches by what a process is known by.
+type questions struct {
+	since    uint64 // of the earliest one
+	sessions map[int][]*search
+	markers  map[string][]*search
+}
+
+func newQuestions(batch []*search) questions {
+	all := questions{since: batch[0].since, sessions: make(map[int][]*search), markers: make(map[string][]*search)}
+	for _, q := range batch {
+		all.since = min(all.since, q.since)
+		all.markers[q.marker] = append(all.markers[q.marker], q)
+		if q.leader != 0 {
+			all.sessions[q.leader] = append(all.sessions[q.leader], q)
+		}
+	}
+	return all
+}
+
+func (all questions) ask(pids []int) {
 	for _, pid := range pids {
-		if pid == l.leader || pid == os.Getpid() || !l.owns(pid) {
+		stat, err := readStat(pid)
+		if pid == os.Getpid() || err != nil || stat.dead() || stat.start < all.since {
 			continue
 		}
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue // it went meanwhile
+		for _, q := range all.sessions[stat.session] {
+			q.claim(pid)
 		}
-		if !l.owns(pid) { // only now is it pinned
-			_ = unix.Close(fd)
-			continue
+		for m := readMarker(pid); m != ""; m = m[:max(strings.LastIndexByte(m, '/'), 0)] {
+			for _, q := range all.markers[m] {
+				q.claim(pid)
+			}
 		}
-		found[pid] = fd
 	}
-	return found, nil
+}
+
+// claim takes the process if it is the search's. Only with the pidfd is it pinned: what was seen before may be
+// another one, which had the PID a moment ago.
+func (q *search) claim(pid int) {
+	if _, known := q.found[pid]; known || pid == q.leader {
+		return
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it went meanwhile
+	}
+	if !q.owns(pid) {
+		_ = unix.Close(fd)
+		return
+	}
+	q.found[pid] = fd
 }
 
 func (l leftover) owns(pid int) bool {
