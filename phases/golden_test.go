@@ -39,7 +39,8 @@ func bareMachine() facts.Facts {
 	dir := func(names ...string) plan.Seen { return plan.Seen{Kind: plan.Directory, Mode: 0o755, Names: names} }
 	place := facts.Place{Existing: "/", Writable: true, FreeBytes: 50 << 30}
 	return facts.Facts{
-		Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Hostname: "Node-1", CPUs: 2, MemoryMiB: 4096,
+		Now: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), Hostname: "Node-1", KernelRelease: "6.1.0-13-amd64", CPUs: 2, MemoryMiB: 4096,
+		Limits:         facts.Limits{OpenFiles: 524288, InotifyInstances: 128, InotifyWatches: 8192},
 		Addresses:      []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("127.0.0.1")},
 		DefaultAddress: netip.MustParseAddr("10.0.0.5"),
 		Files: map[string]plan.Seen{

@@ -34,8 +34,9 @@ type State struct {
 // Payload is what is known of the embedded components. The zero value means
 // that there are none, so that nothing is staged.
 type Payload struct {
-	Digest string // Components.Digest
-	Size   int64  // bytes on disk once staged; 0 if unknown
+	Digest  string // Components.Digest
+	Size    int64  // bytes on disk once staged; 0 if unknown
+	Version string // of Kubernetes, "v1.36.3"; "" if unknown
 }
 
 // phase is a named function from the State to steps.

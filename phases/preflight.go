@@ -18,21 +18,35 @@ import (
 // preflight runs all checks on the facts. Names and limits are kubeadm's where
 // kubeadm has the check (cmd/kubeadm/app/preflight/checks.go of 1.36). What
 // the journal says is ours is no obstacle: a run that was killed continues.
+// docs/reference/preflight.md lists them, and those of kubeadm's that have no
+// meaning here.
 func preflight(s *State) ([]plan.Step, error) {
 	var checks []plan.Check
 	for _, check := range []func(*State) []plan.Check{
-		privileged,       // IsPrivilegedUser
-		numCPU,           // NumCPU
-		memory,           // Mem
-		portsFree,        // Port-6443, ...
-		manifestsFree,    // FileAvailable--etc-kubernetes-manifests-etcd.yaml, ...
-		etcdDataFree,     // DirAvailable--var-lib-etcd
-		proxies,          // HTTPProxy, HTTPProxyCIDR
-		addressPresent,   // AddressPresent (ours)
-		writable,         // Writable--etc-kubernetes, ... (ours)
-		componentsUsable, // NoExec--var-lib-kubecrank (ours)
-		diskSpace,        // DiskSpace--var-lib-etcd, ... (ours)
-		patches,          // Patches (ours)
+		privileged,          // IsPrivilegedUser
+		numCPU,              // NumCPU
+		memory,              // Mem
+		kubernetesVersion,   // KubernetesVersion
+		firewalld,           // Firewalld
+		portsFree,           // Port-6443, ...
+		manifestsFree,       // FileAvailable--etc-kubernetes-manifests-etcd.yaml, ...
+		proxies,             // HTTPProxy, HTTPProxyCIDR
+		swap,                // Swap
+		kernel,              // SystemVerification
+		hostname,            // Hostname
+		noKubelet,           // Port-10250
+		externalEtcdVersion, // ExternalEtcdVersion
+		etcdDataFree,        // DirAvailable--var-lib-etcd
+		externalEtcdFiles,   // ExternalEtcdClientCertificates
+		addressPresent,      // AddressPresent (ours, like all that follow)
+		writable,            // Writable--etc-kubernetes, ...
+		componentsUsable,    // NoExec--var-lib-kubecrank
+		diskSpace,           // DiskSpace--var-lib-etcd, ...
+		fsyncLatency,        // FsyncLatency--var-lib-etcd
+		clock,               // Clock
+		openFiles,           // OpenFiles
+		inotify,             // Inotify
+		patches,             // Patches
 	} {
 		checks = append(checks, check(s)...)
 	}

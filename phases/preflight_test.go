@@ -157,21 +157,25 @@ func TestPreflight(t *testing.T) {
 			want: []string{"warning HTTPProxyCIDR: connections to 192.168.0.0/16 use the proxy http://user:xxxxx@proxy:3128"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := bareMachine()
-			if test.facts != nil {
-				test.facts(&f)
-			}
-			got := problems(t, bareConfig(f, test.config), f, Payload{Digest: "cafe", Size: 1000})
-			if len(got) != len(test.want) {
-				t.Fatalf("got %q, want %q", got, test.want)
-			}
-			for i := range got {
-				if !strings.HasPrefix(got[i], test.want[i]) {
-					t.Errorf("got %q, want %q", got[i], test.want[i])
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantProblems(t, test.facts, test.config, test.want) })
+	}
+}
+
+// wantProblems runs preflight on a good machine that was changed; want are prefixes, in order.
+func wantProblems(t *testing.T, change func(*facts.Facts), configure func(*config.Config), want []string) {
+	t.Helper()
+	f := bareMachine()
+	if change != nil {
+		change(&f)
+	}
+	got := problems(t, bareConfig(f, configure), f, Payload{Digest: "cafe", Size: 1000, Version: "v1.36.3"})
+	if len(got) != len(want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	for i := range got {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("got %q, want %q", got[i], want[i])
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func (a *app) components() (plan.Components, phases.Payload, error) {
 	if a.global.componentsDir == "" {
 		if p, ok := payload.Embedded(); ok {
-			return p, phases.Payload{Digest: p.Digest(), Size: p.Size()}, nil
+			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version()}, nil
 		}
 	}
 	located, err := payload.Locate(a.global.componentsDir)

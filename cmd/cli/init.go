@@ -2,13 +2,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -81,7 +86,7 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 }
 
 func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
-	run := &run{app: a, verb: plan.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now()}
+	run := &run{app: a, verb: plan.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), patience: opts.patience(in.cfg)}
 	if err := run.prepareInit(ctx, in.err, opts.phase); err != nil {
 		return err
 	}
@@ -89,21 +94,41 @@ func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
 		return run.dryRun(opts.format)
 	}
 	result, err := run.apply(ctx)
+	var failed *plan.PreflightError
+	if errors.As(err, &failed) && opts.format != "text" {
+		return errors.Join(err, a.printInit(run, result, opts.phase, opts.format, false))
+	}
 	if err != nil {
 		return err
 	}
-	return a.printInit(run, result, opts.phase, opts.format)
+	return a.printInit(run, result, opts.phase, opts.format, opts.phase == "")
 }
 
+// patience is how long the machine may be measured: in a run that needs to know, as long as init can spare it.
+func (o initOptions) patience(cfg config.Config) time.Duration {
+	switch {
+	case o.dryRun || o.phase == "" && slices.Contains(cfg.SkipPhases, preflightPhase):
+		return 0
+	case o.phase == "":
+		return facts.Quick
+	case o.phase == preflightPhase:
+		return facts.Thorough
+	}
+	return 0
+}
+
+const preflightPhase = "preflight"
+
 // printInit says what init came to, and what to type next.
-func (a *app) printInit(r *run, result plan.Result, phase, format string) error {
+func (a *app) printInit(r *run, result plan.Result, phase, format string, ready bool) error {
 	summary := initSummary{
-		Ready:      phase == "",
+		Ready:      ready,
 		Changed:    result.Changed,
-		Seconds:    time.Since(r.began).Round(time.Millisecond).Seconds(),
-		Phases:     r.phases,
+		Seconds:    inSeconds(time.Since(r.began)),
+		Phases:     append([]phaseTime{}, r.phases...),
 		Kubeconfig: r.cfg.Paths().Kubeconfig("admin"),
 		Endpoint:   r.cfg.ControlPlaneURL(),
+		Checks:     append([]plan.Check{}, r.plan.Checks()...),
 	}
 	switch format {
 	case "json":
@@ -115,6 +140,7 @@ func (a *app) printInit(r *run, result plan.Result, phase, format string) error 
 	took := seconds(time.Since(r.began))
 	switch {
 	case phase != "":
+		printChecks(w, summary.Checks)
 		fmt.Fprintf(w, "Phase %s is done (%s).\n", phase, took)
 	case result.Changed == 0:
 		fmt.Fprintf(w, "The control plane is set up and healthy already; nothing was changed (%s).\n", took)
@@ -127,6 +153,15 @@ func (a *app) printInit(r *run, result plan.Result, phase, format string) error 
 	return nil
 }
 
+// printChecks is what a user reads who ran the checks alone. Warnings stand among the progress already.
+func printChecks(w io.Writer, checks []plan.Check) {
+	for _, c := range checks {
+		if c.Level == plan.OK {
+			fmt.Fprintln(w, strings.TrimSuffix(fmt.Sprintf("ok  %s: %s", c.Name, c.Text), ": "))
+		}
+	}
+}
+
 // initSummary is what init -o json prints.
 type initSummary struct {
 	Ready      bool        `json:"ready"`
@@ -135,4 +170,6 @@ type initSummary struct {
 	Phases     []phaseTime `json:"phases"`
 	Kubeconfig string      `json:"kubeconfig"`
 	Endpoint   string      `json:"endpoint"`
+	// Checks are all results of preflight, as far as it was run.
+	Checks []plan.Check `json:"checks"`
 }

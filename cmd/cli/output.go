@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,4 +55,9 @@ func writeYAML(w io.Writer, v any) error {
 	}
 	_, err = w.Write(data)
 	return err
+}
+
+// inSeconds is a duration as a JSON number that ends with its milliseconds: 1.402, and not 1.4020000000000001.
+func inSeconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
 }

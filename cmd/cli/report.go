@@ -3,7 +3,6 @@ package cli
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
@@ -48,7 +47,7 @@ func (r *reporter) Report(e plan.Event) {
 			t.end(e.Err == nil)
 			delete(r.running, e.Phase)
 		}
-		r.phases = append(r.phases, phaseTime{Name: e.Phase, Seconds: e.Took.Round(time.Millisecond).Seconds()})
+		r.phases = append(r.phases, phaseTime{Name: e.Phase, Seconds: inSeconds(e.Took)})
 	case plan.StepNews:
 		if t := r.running[e.Phase]; t != nil {
 			t.say(e.Detail)

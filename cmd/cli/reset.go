@@ -164,7 +164,7 @@ func (a *app) printReset(r *run, result plan.Result, format string) error {
 	if format == "json" {
 		return writeJSON(w, resetSummary{
 			Changed: result.Changed,
-			Seconds: took.Round(time.Millisecond).Seconds(),
+			Seconds: inSeconds(took),
 			Phases:  append([]phaseTime{}, r.phases...),
 			Left:    append([]plan.LeftBehind{}, result.Left...),
 		})

@@ -26,6 +26,8 @@ type run struct {
 	verb  string
 	cfg   config.Config
 	began time.Time
+	// patience is how long it may measure (facts.Probe); 0 for a dry-run, which asks nobody.
+	patience time.Duration
 	// documents are of the configuration file: they know the lines. Nil without one.
 	documents *config.Documents
 
@@ -42,6 +44,10 @@ type run struct {
 // computes the plan. flagErr are the flags that could not be parsed: they are
 // reported together with all that is wrong otherwise.
 func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) error {
+	probed := func() facts.Probed { return facts.Probed{} }
+	if r.patience > 0 {
+		probed = facts.Probe(ctx, r.cfg, r.patience)
+	}
 	if err := r.look(ctx); err != nil {
 		return err
 	}
@@ -54,6 +60,7 @@ func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) erro
 		return err
 	}
 	r.components = components
+	r.facts.Probed = probed()
 	if phase != "" {
 		return r.planned(phases.InitPhase(phase, r.cfg, r.facts, payload))
 	}
@@ -156,7 +163,12 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	progress := r.app.newProgress()
+	defer progress.close()
 	lock, err := r.lock()
+	if !errors.As(err, new(*plan.LockedError)) {
+		warn(progress, r.plan.Checks())
+	}
 	if err != nil {
 		return result, err
 	}
@@ -166,9 +178,6 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	progress := r.app.newProgress()
-	defer progress.close()
-	warn(progress, r.plan.Checks())
 	reporter := newReporter(progress, r.plan, r.app.global.verbosity > 0)
 	result, err = plan.Apply(ctx, r.plan, &plan.Node{
 		Root:       r.cfg.Root,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
 )
@@ -24,6 +25,9 @@ func supportedEtcd(minor uint) (tag string, ok bool) {
 }
 
 const supportedVersions = "1.34, 1.35 and 1.36"
+
+// Released is when DefaultKubernetesVersion was (KUBE_DATE of the Makefile): no clock that is right shows an earlier time.
+func Released() time.Time { return time.Date(2026, time.July, 22, 18, 7, 38, 0, time.UTC) }
 
 // normalVersion adds the v, and resolves those of kubeadm's labels that name
 // the release which is embedded. Other labels stay, and Validate refuses them.

@@ -3,13 +3,14 @@
 // write it by hand. It is the only reader of the machine before plan.Apply.
 //
 //	Config (paths, ports) --Gather--> Facts --HostFacts--> Config.Complete
-//	                                    |--ManifestsHost--> manifests.Render
-//	                                    +--Host--> plan.Diff
+//	          |                         ^ |--ManifestsHost--> manifests.Render
+//	          +--Probe (a run only)-----+ +--Host--> plan.Diff
 //
 // Gather changes nothing, needs no rights, sends nothing and takes
 // milliseconds. What it cannot read becomes a fact (plan.Unreadable, an empty
 // value), not a failure. With a root, it reads nothing outside but what the
-// kernel says of itself.
+// kernel says of itself. Probe is for the rest: it writes, asks and waits, and
+// so belongs to a run and not to a dry-run.
 package facts
 
 import (
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests"
@@ -33,18 +35,25 @@ type Facts struct {
 	UID            int // effective
 	Hostname       string
 	BootID         string
+	KernelRelease  string // "6.1.0-13-amd64"
 	CPUs           int
 	MemoryMiB      uint64
+	Swap           bool // some of it is in use or can be
+	Limits         Limits
+	Firewalld      bool         // it runs
 	Addresses      []netip.Addr // of all interfaces, sorted
 	DefaultAddress netip.Addr   // the source address of the default route; zero when there is none
 	ProxyEnv       []config.Env // the non-empty *_proxy variables, sorted by name
 	CADirs         []string     // the CA directories that exist, of those kubeadm mounts; none with a root
 
+	// ClockUnsynchronized: no time server has told the kernel what time it is.
+	ClockUnsynchronized bool
+
 	// Files is what is at each path the plan may touch, and at their parents.
 	Files map[string]plan.Seen
 	// Places is what writing below each directory of ours would meet.
 	Places map[string]Place
-	// Ports are the needed ports that something listens on.
+	// Ports are those of the components and of a kubelet that something listens on.
 	Ports map[int]ports.Holder
 	// SupervisorRuns is true when a supervisor of this root takes connections.
 	SupervisorRuns bool
@@ -57,6 +66,9 @@ type Facts struct {
 	History plan.History
 	// JournalError is why History could not be read.
 	JournalError error
+
+	// Probed is what Probe found out, in a run.
+	Probed Probed
 }
 
 // Place is the file system that a directory is in, or will be in.
@@ -71,21 +83,37 @@ type Place struct {
 // Gather looks at the machine. The error is that of ctx.
 func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	paths := cfg.Paths()
-	f := Facts{
-		Now: time.Now(), UID: os.Geteuid(), BootID: bootID(),
-		CPUs: cpus(), MemoryMiB: memoryMiB(),
-		Addresses: addresses(), DefaultAddress: defaultAddress(ctx), ProxyEnv: ProxyEnv(os.Environ()),
-		Ports: ports.Listeners(neededPorts(cfg)), SupervisorRuns: answers(ctx, paths.Socket),
-	}
+	f := Facts{Now: time.Now(), UID: os.Geteuid()}
+	var all sync.WaitGroup
+	all.Go(func() { f.gatherMachine(cfg) })
+	all.Go(func() { f.Ports = ports.Listeners(neededPorts(cfg)) })
+	all.Go(func() {
+		f.Addresses, f.DefaultAddress = addresses(), defaultAddress(ctx)
+		f.SupervisorRuns = answers(ctx, paths.Socket)
+	})
+	all.Go(func() {
+		f.History, f.JournalError = plan.Load(cfg.Root, paths)
+		f.Files = lookAt(cfg, f.History)
+	})
+	all.Go(func() {
+		f.Places = places(cfg.Root, paths)
+		f.Patches, f.PatchesError = ReadPatches(cfg.Patches)
+	})
+	all.Wait()
+	return f, ctx.Err()
+}
+
+// gatherMachine asks the kernel.
+func (f *Facts) gatherMachine(cfg config.Config) {
+	f.BootID, f.KernelRelease = bootID(), kernelRelease()
+	f.CPUs, f.MemoryMiB, f.Swap, f.Limits = cpus(), memoryMiB(), swapOn(), limits()
+	f.ClockUnsynchronized = clockUnsynchronized()
+	f.ProxyEnv = ProxyEnv(os.Environ())
 	f.Hostname, _ = os.Hostname() // "": Validate asks for a node name
 	if cfg.Root == "" {
 		f.CADirs = existing(manifests.OptionalCADirs())
+		f.Firewalld = firewalldRuns()
 	}
-	f.History, f.JournalError = plan.Load(cfg.Root, paths)
-	f.Files = lookAt(cfg.Root, paths, f.History)
-	f.Places = places(cfg.Root, paths)
-	f.Patches, f.PatchesError = ReadPatches(cfg.Patches)
-	return f, ctx.Err()
 }
 
 // HostFacts is what Config.Complete needs. A run that continues another takes

@@ -19,14 +19,22 @@ const maxEntries = 500
 
 // lookAt looks at all that a plan may touch, by directory: whatever the
 // certificates and manifests are called, they are in there.
-func lookAt(root string, paths config.Paths, history plan.History) map[string]plan.Seen {
-	l := looker{follow: root == "", files: make(map[string]plan.Seen)}
+func lookAt(cfg config.Config, history plan.History) map[string]plan.Seen {
+	paths := cfg.Paths()
+	l := looker{follow: cfg.Root == "", files: make(map[string]plan.Seen)}
 	for _, dir := range []string{
 		paths.Kubernetes, paths.Manifests, paths.PKI, filepath.Join(paths.PKI, "etcd"),
 	} {
 		l.dir(dir, true)
 	}
 	l.path(paths.SupervisorConfig)
+	if e := cfg.Etcd.External; e != nil {
+		for _, file := range []string{e.CAFile, e.CertFile, e.KeyFile} {
+			if filepath.IsAbs(file) {
+				l.files[file] = stat(file)
+			}
+		}
+	}
 	for _, dir := range []string{paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs} {
 		l.dir(dir, false)
 	}
@@ -109,12 +117,16 @@ func places(root string, paths config.Paths) map[string]Place {
 	for _, dir := range []string{
 		paths.Kubernetes, paths.Manifests, paths.PKI, paths.EtcdData, paths.State, paths.Components, paths.Run, paths.PodLogs,
 	} {
-		all[dir] = placeOf(dir)
-		if link := linkBelow(root, dir); link != "" {
-			all[dir] = Place{Existing: link, Problem: link + " is a symbolic link, and could lead out of " + root}
-		}
+		all[dir] = placeBelow(root, dir)
 	}
 	return all
+}
+
+func placeBelow(root, dir string) Place {
+	if link := linkBelow(root, dir); link != "" {
+		return Place{Existing: link, Problem: link + " is a symbolic link, and could lead out of " + root}
+	}
+	return placeOf(dir)
 }
 
 // linkBelow returns the first component of dir below root that is a symbolic

@@ -4,10 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
 	goruntime "runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,13 +13,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
-func bootID() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
+func bootID() string { return firstLine("/proc/sys/kernel/random/boot_id") }
 
 // cpus counts those that this process may use, as kubeadm's NumCPUCheck does.
 func cpus() int { return goruntime.NumCPU() }
@@ -84,12 +76,19 @@ func answers(ctx context.Context, socket string) bool {
 	return true
 }
 
-// neededPorts are the ports that the components will listen on.
+// KubeletPort is where a kubelet listens.
+const KubeletPort = 10250
+
+// neededPorts are the ports that the components will listen on, and a kubelet's
+// where one would have the same manifests before it.
 func neededPorts(cfg config.Config) []int {
 	p := cfg.Ports()
 	needed := []int{p.APIServer, p.ControllerManager, p.Scheduler}
 	if cfg.Etcd.External == nil {
 		needed = append(needed, p.EtcdClient, p.EtcdPeer, p.EtcdMetrics)
+	}
+	if cfg.Root == "" {
+		needed = append(needed, KubeletPort)
 	}
 	return needed
 }

@@ -26,8 +26,8 @@ type Result struct {
 
 // LeftBehind is something that reset leaves, and why.
 type LeftBehind struct {
-	Path string
-	Why  string
+	Path string `json:"path"`
+	Why  string `json:"why"`
 }
 
 // Apply does the plan: each phase as soon as those it comes After are done. The
@@ -133,11 +133,13 @@ func (a *applier) begin() error {
 	return nil
 }
 
-// end records that the run came to its end. The end of a reset has taken the journal with it.
+// end records that the run came to its end. The end of a reset has taken the journal with it, and one that
+// changed nothing on a machine without a journal, such as a run of preflight alone, brings none into being.
 func (a *applier) end() error {
 	h := a.node.Journal.History()
 	news := a.plan.SetsUp && !h.SetUp
-	if a.plan.Verb == VerbReset || a.result.Changed == 0 && h.Done && h.Verb == a.plan.Verb && !news {
+	known := h.Records == 0 || h.Done && h.Verb == a.plan.Verb
+	if a.plan.Verb == VerbReset || a.result.Changed == 0 && known && !news {
 		return nil
 	}
 	records := []Record{{Time: a.node.Now(), Verb: a.plan.Verb, What: RunDone}}

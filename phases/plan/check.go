@@ -19,7 +19,7 @@ const (
 type Check struct {
 	Name   string `json:"name"` // kubeadm's, where kubeadm has the check: "Port-6443"
 	Level  Level  `json:"level"`
-	Text   string `json:"text,omitempty"`
+	Text   string `json:"message,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 	// Ignored says that this would be an error, and the user wants it ignored.
 	Ignored bool `json:"ignored,omitempty"`

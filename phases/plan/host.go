@@ -96,6 +96,8 @@ func lookDir(path string, seen Seen) Seen {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		seen.Error = cause(err) // it is a directory all the same
+	} else {
+		seen.Names = make([]string, 0, len(entries)) // not nil: that an empty directory is empty was seen
 	}
 	for _, e := range entries {
 		seen.Names = append(seen.Names, e.Name())

@@ -26,11 +26,11 @@ func compare(want, got []string) string {
 var took = regexp.MustCompile(` \([0-9.ms ]+\)$`)
 
 // progress takes kubecrank's progress out of an output: what was done, sorted
-// and without times, and the rest. What is under way only slow machines tell.
+// and without times, and the rest. What is under way only slow machines tell, and that their disk is slow.
 func progress(lines []string) (done, rest []string) {
 	for _, line := range lines {
 		switch {
-		case strings.HasPrefix(line, " • "):
+		case strings.HasPrefix(line, " • "), strings.HasPrefix(line, " ! FsyncLatency-"):
 		case strings.HasPrefix(line, " ✓ "):
 			done = append(done, took.ReplaceAllString(line, ""))
 		default:
