@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,14 +32,16 @@ func initialDelay(f *fixture) {
 func livenessKills(f *fixture) {
 	own := int64(3)
 	f.supervise()
-	f.put(f.pod("a", "rm -f sick; [ -e once ] && { "+polite("main")+"; }; touch once; "+stubborn("main"), withGrace(600), func(p *corev1.Pod) {
+	f.put(f.pod("a", "[ -e once ] && { "+polite("main")+"; }; touch once; "+stubborn("main"), withGrace(600), func(p *corev1.Pod) {
 		probe := f.execProbe("[ ! -e sick ] || { say sick; exit 1; }")
 		probe.FailureThreshold, probe.TerminationGracePeriodSeconds = 2, &own
 		p.Spec.Containers[0].LivenessProbe = probe
 	}))
 	f.said("main begin", 1)
 	f.touch("sick")
-	f.between("the end of the old one", f.said("main asked", 1), f.said("main begin", 2), 3*time.Second)
+	asked := f.said("main asked", 1)
+	f.must(os.Remove(filepath.Join(f.shared, "sick"))) // the new container is probed at once
+	f.between("the end of the old one", asked, f.said("main begin", 2), 3*time.Second)
 	f.order("main begin", "sick", "sick", "main asked", "main begin")
 	f.happened("Unhealthy")
 	if p := f.ready("a"); p.Restarts != 1 || !strings.Contains(p.LastError, "Liveness probe failed") {
