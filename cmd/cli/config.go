@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,38 +67,51 @@ default of every field that has one and an example of every other.`,
 func newConfigValidate(a *app) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "validate",
+		Use:   "validate [FILE]",
 		Short: "Find all errors of a configuration file",
 		Long: `Find all errors of a configuration file at once: of form, of single values, of what
-does not fit together, and patches that do not apply. The machine is not looked
-at; what it makes of the file, "kubecrank init --config FILE --dry-run" says.
+does not fit together, patches that do not apply, and extraArgs that the components
+do not take. Those are asked themselves, with --version at the end: the ones that
+init would run. The machine is not looked at otherwise; what it makes of the file,
+"kubecrank init --config FILE --dry-run" says.
 
-The exit code is 2 when there is an error.`,
+The exit code is 2 when there is an error. What could not be checked is a warning.`,
 		Example: `  kubecrank config validate --config kubeadm.yaml
   kubecrank config validate --config kubeadm.yaml -o json`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return oneArg("FILE")(cmd, args)
+		},
 	}
 	output := addOutput(cmd, cmd.Flags(), "text", "json", "yaml")
 	cmd.Flags().StringVar(&file, "config", "", "The `file`; - for standard input.")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if file == "" {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > 0 && file != "":
+			return withHint(usage("%q got two files, %s and %s", cmd.CommandPath(), file, args[0]), "give one of them")
+		case len(args) > 0:
+			file = args[0]
+		case file == "":
 			return withHint(usage("%q needs --config", cmd.CommandPath()), "like this: "+cmd.CommandPath()+" --config kubeadm.yaml")
 		}
 		d, errs, err := a.readDocuments(cmd.Flags(), file)
 		if err != nil {
 			return err
 		}
-		return a.printProblems(append(errs, problemsOf(d, a.global)...), output.value)
+		found, warnings := a.problemsOf(cmd.Context(), d)
+		a.warn(d.Name, warnings)
+		return a.printProblems(append(errs, found...), append(slices.Clone(d.Warnings), warnings...), output.value)
 	}
 	return cmd
 }
 
 // problemsOf is what is wrong with the file for each verb that it has a document of.
-func problemsOf(d *config.Documents, global globalFlags) []error {
+func (a *app) problemsOf(ctx context.Context, d *config.Documents) (all []error, warnings []string) {
+	global := a.global
 	verbs := map[string]bool{"join": d.Join != nil, "reset": d.Reset != nil, "upgrade": d.Upgrade != nil}
 	verbs["init"] = d.Init != nil || d.Cluster != nil || !verbs["join"] && !verbs["reset"] && !verbs["upgrade"]
-	var all []error
 	seen := map[string]bool{} // several verbs share a document
 	for _, verb := range config.Verbs() {
 		if !verbs[verb] {
@@ -111,6 +126,11 @@ func problemsOf(d *config.Documents, global globalFlags) []error {
 		if told == 0 && len(errs) == 0 && verb == "init" {
 			errs = patchProblems(cfg)
 		}
+		if verb == "init" {
+			var refused []error
+			refused, warnings = a.argProblems(ctx, cfg, errs)
+			errs = append(errs, d.Locate(verb, refused)...)
+		}
 		for _, err := range errs {
 			if !seen[err.Error()] {
 				seen[err.Error()] = true
@@ -118,7 +138,7 @@ func problemsOf(d *config.Documents, global globalFlags) []error {
 			}
 		}
 	}
-	return all
+	return all, warnings
 }
 
 // anyHost stands for a machine on which the configuration may be used: one with an address of the cluster's family.
@@ -153,7 +173,7 @@ type problem struct {
 }
 
 // printProblems prints "ok", as kubeadm does, or all errors.
-func (a *app) printProblems(errs []error, format string) error {
+func (a *app) printProblems(errs []error, warnings []string, format string) error {
 	if format == "text" {
 		if len(errs) > 0 {
 			return &usageError{err: errors.Join(errs...)}
@@ -164,7 +184,8 @@ func (a *app) printProblems(errs []error, format string) error {
 	result := struct {
 		Valid    bool      `json:"valid"`
 		Problems []problem `json:"problems"`
-	}{len(errs) == 0, []problem{}}
+		Warnings []string  `json:"warnings"`
+	}{len(errs) == 0, []problem{}, append([]string{}, warnings...)}
 	for _, err := range errs {
 		p := problem{Problem: err.Error(), Remedy: strings.Join(hints(err), " ")}
 		if field := (*config.FieldError)(nil); errors.As(err, &field) {

@@ -59,12 +59,18 @@ func (a *app) readDocuments(set *pflag.FlagSet, file string) (d *config.Document
 		return nil, nil, err
 	}
 	d, errs = config.Parse(fileName(file), data)
-	if !a.global.quiet {
-		for _, text := range d.Warnings {
-			fmt.Fprintf(a.stdio.Err, "! %s: %s\n", d.Name, text)
-		}
-	}
+	a.warn(d.Name, d.Warnings)
 	return d, errs, nil
+}
+
+// warn shows the warnings about a file.
+func (a *app) warn(file string, warnings []string) {
+	if a.global.quiet {
+		return
+	}
+	for _, text := range warnings {
+		fmt.Fprintf(a.stdio.Err, "! %s: %s\n", file, text)
+	}
 }
 
 // mixed refuses flags that say what belongs into the file, with kubeadm's words.

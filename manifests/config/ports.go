@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -75,12 +76,20 @@ func (c Config) EtcdMetrics() MetricsEndpoint {
 // ArgValue is the value of the last argument of that name: the one that counts
 // for a component that is given a flag twice.
 func ArgValue(args []Arg, name string) (value string, ok bool) {
-	for _, a := range args {
+	if i := lastArg(args, name); i >= 0 {
+		return args[i].Value, true
+	}
+	return "", false
+}
+
+// lastArg is the index of the last argument of that name, or -1.
+func lastArg(args []Arg, name string) int {
+	for i, a := range slices.Backward(args) {
 		if a.Name == name {
-			value, ok = a.Value, true
+			return i
 		}
 	}
-	return value, ok
+	return -1
 }
 
 // ServiceIPs is the first address of every service subnet, the primary one

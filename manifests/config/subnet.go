@@ -124,7 +124,8 @@ func (c Config) validateNodeMasks(k *checker, field string) {
 		if v, ok := ArgValue(c.ControllerManager.ExtraArgs, flag); ok {
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > p.Addr().BitLen() {
-				k.bad("controllerManager.extraArgs", flag+"="+v, "it is no mask size", "Give a number of bits, such as 24.")
+				k.bad(item("controllerManager.extraArgs", lastArg(c.ControllerManager.ExtraArgs, flag)), flag+"="+v,
+					"it is no mask size", "Give a number of bits, such as 24.")
 				continue
 			}
 			mask = n

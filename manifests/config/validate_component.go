@@ -29,6 +29,8 @@ func (k *checker) args(field string, args []Arg) {
 			k.bad(at, a.Name, "the name starts with a dash", "Write the flag's name without its dashes.")
 		case strings.ContainsAny(a.Name, "= \t\r\n"):
 			k.bad(at, a.Name, "the name holds what a flag's name cannot", "Write the flag's name and its value as name and value.")
+		case a.Name == "help" || a.Name == "version" && !strings.HasPrefix(a.Value, "v"): // --version=v1.36.3 sets what is reported
+			k.bad(at, a.Name, "with it the component prints a text and ends", "Take it out.")
 		}
 		k.text(at, a.Name+a.Value)
 	}

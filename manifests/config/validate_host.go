@@ -51,7 +51,8 @@ func (c Config) validatePorts(k *checker) {
 	k.securePort("controllerManager.extraArgs", c.ControllerManager.ExtraArgs)
 	k.securePort("scheduler.extraArgs", c.Scheduler.ExtraArgs)
 	if v, ok := ArgValue(c.APIServer.ExtraArgs, "secure-port"); ok && v != strconv.Itoa(c.Ports().APIServer) {
-		k.bad("apiServer.extraArgs", "secure-port="+v, "probes and kubeconfigs use the bind port "+strconv.Itoa(c.Ports().APIServer),
+		k.bad(item("apiServer.extraArgs", lastArg(c.APIServer.ExtraArgs, "secure-port")), "secure-port="+v,
+			"probes and kubeconfigs use the bind port "+strconv.Itoa(c.Ports().APIServer),
 			"Set the port with --apiserver-bind-port or localAPIEndpoint.bindPort.")
 	}
 	holder := map[int]string{}
@@ -75,7 +76,8 @@ func (c Config) validatePorts(k *checker) {
 
 func (k *checker) securePort(field string, args []Arg) {
 	if v, ok := ArgValue(args, "secure-port"); ok && !isPortText(v) {
-		k.bad(field, "secure-port="+v, "it is no port from 1 to 65535", "Choose another port, or leave it out.")
+		k.bad(item(field, lastArg(args, "secure-port")), "secure-port="+v, "it is no port from 1 to 65535",
+			"Choose another port, or leave it out.")
 	}
 }
 
@@ -121,8 +123,10 @@ func (c Config) validateEtcd(k *checker) {
 	k.envs(field+".extraEnvs", c.Etcd.ExtraEnvs)
 	k.sans(field+".serverCertSANs", c.Etcd.ServerCertSANs)
 	k.sans(field+".peerCertSANs", c.Etcd.PeerCertSANs)
-	if urls, ok := ArgValue(c.Etcd.ExtraArgs, "listen-metrics-urls"); ok {
-		k.urls(field+".extraArgs", strings.Split(urls, ","), false)
+	if i := lastArg(c.Etcd.ExtraArgs, "listen-metrics-urls"); i >= 0 {
+		for _, u := range strings.Split(c.Etcd.ExtraArgs[i].Value, ",") {
+			k.url(item(field+".extraArgs", i), u, false)
+		}
 	}
 }
 
@@ -157,19 +161,22 @@ func (e Etcd) hasLocal() bool {
 
 func (k *checker) urls(field string, urls []string, https bool) {
 	for i, s := range urls {
-		at := item(field, i)
-		u, err := url.Parse(s)
-		if err == nil {
-			s = u.Redacted() // it may hold a password
-		}
-		switch {
-		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-			k.bad(at, s, "it is no URL of the form https://HOST:PORT", "Write scheme, host and port.")
-		case u.Port() != "" && !isPortText(u.Port()):
-			k.bad(at, s, "it has no port from 1 to 65535", "Correct its port.")
-		case https && u.Scheme != "https":
-			k.bad(at, s, "certificates are configured, but it is not https", "Use https, or leave caFile, certFile and keyFile out.")
-		}
+		k.url(item(field, i), s, https)
+	}
+}
+
+func (k *checker) url(at, s string, https bool) {
+	u, err := url.Parse(s)
+	if err == nil {
+		s = u.Redacted() // it may hold a password
+	}
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		k.bad(at, s, "it is no URL of the form https://HOST:PORT", "Write scheme, host and port.")
+	case u.Port() != "" && !isPortText(u.Port()):
+		k.bad(at, s, "it has no port from 1 to 65535", "Correct its port.")
+	case https && u.Scheme != "https":
+		k.bad(at, s, "certificates are configured, but it is not https", "Use https, or leave caFile, certFile and keyFile out.")
 	}
 }
 

@@ -150,11 +150,11 @@ func TestValidateRefuses(t *testing.T) {
 			c.PortOffset = 200
 			c.Scheduler.ExtraArgs = []Arg{{"secure-port", "10457"}}
 		}},
-		{"secure port", "controllerManager.extraArgs", "no port", func(c *Config) {
+		{"secure port", "controllerManager.extraArgs[0]", "no port", func(c *Config) {
 			c.ControllerManager.ExtraArgs = []Arg{{"secure-port", "0"}}
 		}},
-		{"API server's secure port", "apiServer.extraArgs", "use the bind port 6443", func(c *Config) {
-			c.APIServer.ExtraArgs = []Arg{{"secure-port", "443"}}
+		{"API server's secure port", "apiServer.extraArgs[1]", "use the bind port 6443", func(c *Config) {
+			c.APIServer.ExtraArgs = []Arg{{"v", "2"}, {"secure-port", "443"}}
 		}},
 		{"ignored", "nodeRegistration.ignorePreflightErrors", "beside", func(c *Config) {
 			c.IgnorePreflightErrors = []string{"all", "swap"}
@@ -198,7 +198,7 @@ func TestValidateRefuses(t *testing.T) {
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/29")
 			c.ControllerManager.ExtraArgs = []Arg{{"node-cidr-mask-size-ipv4", "30"}}
 		}},
-		{"node mask", "controllerManager.extraArgs", "no mask size", func(c *Config) {
+		{"node mask", "controllerManager.extraArgs[0]", "no mask size", func(c *Config) {
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/16")
 			c.ControllerManager.ExtraArgs = []Arg{{"node-cidr-mask-size-ipv4", "big"}}
 		}},
@@ -235,6 +235,12 @@ func TestValidateRefuses(t *testing.T) {
 		}},
 		{"arg with equals", "controllerManager.extraArgs[0]", "cannot", func(c *Config) {
 			c.ControllerManager.ExtraArgs = []Arg{{"v=2", ""}}
+		}},
+		{"arg that prints help", "scheduler.extraArgs[0]", "prints a text and ends", func(c *Config) {
+			c.Scheduler.ExtraArgs = []Arg{{"help", "true"}}
+		}},
+		{"arg that prints the version", "etcd.local.extraArgs[0]", "prints a text and ends", func(c *Config) {
+			c.Etcd.ExtraArgs = []Arg{{"version", "true"}}
 		}},
 		{"arg with NUL", "etcd.local.extraArgs[0]", "NUL", func(c *Config) { c.Etcd.ExtraArgs = []Arg{{"a", "b\x00"}} }},
 		{"env name", "etcd.local.extraEnvs[0]", "no name", func(c *Config) { c.Etcd.ExtraEnvs = []Env{{Name: "a=b"}} }},
@@ -279,8 +285,8 @@ func TestValidateRefuses(t *testing.T) {
 			c.Etcd.ImageTag = "3.6.8-0"
 			c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://e"}}
 		}},
-		{"metrics URL", "etcd.local.extraArgs[0]", "no URL", func(c *Config) {
-			c.Etcd.ExtraArgs = []Arg{{"listen-metrics-urls", "127.0.0.1:2381"}}
+		{"metrics URL", "etcd.local.extraArgs[1]", "no URL", func(c *Config) {
+			c.Etcd.ExtraArgs = []Arg{{"name", "a"}, {"listen-metrics-urls", "127.0.0.1:2381"}}
 		}},
 		{"cluster name", "clusterName", "NUL", func(c *Config) { c.ClusterName = "a\x00" }},
 	} {

@@ -160,11 +160,12 @@ func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	return out
 }
 
-// Nearest is the candidate that name was probably meant to be, or "".
+// Nearest is the candidate that name was probably meant to be, or "". It serves all
+// that a user types: fields, kinds, flags, phases.
 func Nearest(name string, candidates []string) string {
 	best, bestDistance := "", max(2, len(name)/3)+1
 	for _, c := range candidates {
-		if strings.EqualFold(c, name) || len(name) >= 4 && strings.HasPrefix(strings.ToLower(c), strings.ToLower(name)) {
+		if strings.EqualFold(c, name) || len(name) >= 3 && strings.HasPrefix(strings.ToLower(c), strings.ToLower(name)) {
 			return c
 		}
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
