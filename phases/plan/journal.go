@@ -74,7 +74,11 @@ func load(root, path string) (History, int64, error) {
 	if err != nil && n < len(data) {
 		return history, 0, &JournalError{Path: path, Err: err}
 	}
-	return parse(root, path, data)
+	history, whole, err := parse(root, path, data)
+	if err == nil && whole == 0 { // it is born with records in it
+		err = &JournalError{Path: path, Err: errors.New("it is empty, and kubecrank never leaves an empty one: its content was lost")}
+	}
+	return history, whole, err
 }
 
 // parse folds the lines of a journal. A last line without a line end was torn

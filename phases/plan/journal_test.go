@@ -171,6 +171,27 @@ func TestJournalRefusesGarbage(t *testing.T) {
 	}
 }
 
+// A journal that lost its content is not taken for none: reset would say that there is nothing to do.
+func TestJournalRefusesToHaveLostItsContent(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "NUL bytes": "\x00\x00\x00", "half a line": `{"verb":"in`} {
+		root := t.TempDir()
+		paths := config.PathsBelow(root)
+		if err := os.MkdirAll(paths.State, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(paths.Journal, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var je *JournalError
+		if _, err := Load(root, paths); !errors.As(err, &je) || !strings.Contains(err.Error(), "lost") {
+			t.Errorf("%s: error is %v", name, err)
+		}
+		if _, err := OpenJournal(root, paths); err == nil {
+			t.Errorf("%s: it can be opened for writing", name)
+		}
+	}
+}
+
 // A journal that is no regular file is not followed, and does not hang.
 func TestJournalThatIsNoFile(t *testing.T) {
 	root := t.TempDir()
