@@ -152,7 +152,7 @@ func watchProcess(pid int) (func(context.Context) error, error) {
 
 // start starts a supervisor and waits until it answers.
 func (b *background) start(ctx context.Context, args []string) (int, error) {
-	log, err := os.OpenFile(b.log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	log, err := os.OpenFile(b.log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
@@ -166,6 +166,8 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + b.path}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What we have inherited, such as the lock of a "flock FILE kubecrank init", is not to be held as long as the supervisor lives.
+	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("cannot start the supervisor: %w", err)
 	}

@@ -134,8 +134,12 @@ func (a *app) settingsFile(cmd *cobra.Command, root string) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return "", nil // what else is wrong with the root, the verb will say
+	}
+	if err == nil && !info.Mode().IsRegular() { // a pipe would have us wait for ever; with --settings it is meant so
+		return "", usage("cannot read settings: %s is no regular file", file)
 	}
 	return file, nil
 }

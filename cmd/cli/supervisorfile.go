@@ -16,7 +16,7 @@ import (
 // (Paths.SupervisorConfig). Without that file cfg stays as it is.
 func withSupervisorFile(cfg config.Config) (config.Config, error) {
 	path := cfg.Paths().SupervisorConfig
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) // a pipe must not hang us
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return cfg, nil
 	}
