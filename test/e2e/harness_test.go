@@ -29,10 +29,7 @@ import (
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-var (
-	program = flag.String("kubecrank", "../../bin/kubecrank", "the program under test")
-	rounds  = flag.Int("rounds", 0, "how many times the fault tests kill; 0 is their short form")
-)
+var program = flag.String("kubecrank", "../../bin/kubecrank", "the program under test")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -45,7 +42,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	*program = path
-	os.Exit(m.Run())
+	code := m.Run()
+	faults.print(os.Stdout)
+	os.Exit(code)
 }
 
 // node is one control plane below a root directory.

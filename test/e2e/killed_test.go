@@ -15,34 +15,83 @@ import (
 	"time"
 )
 
-// A killed component is started again at once, becomes ready, and what was
-// written before is still there; a killed supervisor leaves all running, and
-// the next one adopts it.
+// quickBackOff has a component that is killed again and again started again within a second.
+const quickBackOff = `apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 127.0.0.1
+%s---
+apiVersion: kubecrank.dev/v1alpha1
+kind: SupervisorConfiguration
+crashLoopBackOff:
+  initialPeriod: 100ms
+  maxContainerRestartPeriod: 1s
+`
+
+// initWith brings the control plane up with a configuration file.
+func (n *node) initWith(config string) {
+	n.t.Helper()
+	file := filepath.Join(n.base, "kubeadm.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	n.must("init", "--config", file)
+}
+
+// A killed component is started again at once, becomes ready, and what was acknowledged while it was killed
+// again and again is still there; a killed supervisor leaves all running, and the next one adopts it.
 func TestKilled(t *testing.T) {
 	n := newNode(t)
-	n.init()
+	n.initWith(fmt.Sprintf(quickBackOff, ""))
+	writers := []*writer{startWriter(t, "through-the-api-server", n.configMaps(0)), startWriter(t, "into-etcd", n.etcdKeys())}
 	// The API server comes last: when it is gone, the controller manager may end by itself.
 	for _, name := range []string{"kube-scheduler", "kube-controller-manager", "etcd", "kube-apiserver"} {
 		t.Run(name, func(t *testing.T) {
 			sub := *n
 			sub.t = t
-			testComponentKilled(t, &sub, name)
+			row := newFaultRow("`" + name + "` killed while clients write")
+			faults.done(t, row)
+			began := counts(writers)
+			sub.waitReady()
+			for range times(1, 50) {
+				testComponentKilled(t, &sub, name)
+				row.cases++
+				for _, w := range writers {
+					w.progress(&sub)
+				}
+				time.Sleep(jitter(time.Second)) // not always right after a write
+			}
+			sub.waitReady()
+			count(&row.healthy, row.cases)
+			count(&row.acked, counts(writers)-began)
 		})
 	}
 	t.Run("supervisor", func(t *testing.T) {
 		sub := *n
 		sub.t = t
-		for range max(1, *rounds) {
-			testSupervisorKilled(t, &sub)
-		}
+		testSupervisorsKilled(t, &sub)
 	})
+	n.waitReady()
+	all := newFaultRow("what was written during these, looked for afterwards")
+	all.cases = -1
+	faults.done(t, all)
+	for _, w := range writers {
+		w.check(t, all)
+	}
 	n.must("reset", "--force")
 }
 
+// counts is how many writes were acknowledged.
+func counts(writers []*writer) (sum int) {
+	for _, w := range writers {
+		acked, _ := w.count()
+		sum += acked
+	}
+	return sum
+}
+
 func testComponentKilled(t *testing.T, n *node, name string) {
-	n.waitReady()
 	before, pids := n.pod(name), n.pids()
-	n.kubectl("create", "configmap", "before-"+name, "--from-literal=kept=yes")
 	killed := time.Now()
 	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -59,13 +108,10 @@ func testComponentKilled(t *testing.T, n *node, name string) {
 	if after.Restarts != before.Restarts+1 {
 		t.Errorf("%d restarts are counted, there were %d before", after.Restarts, before.Restarts)
 	}
-	n.waitReady()
-	if got := n.kubectl("get", "configmap", "before-"+name, "-o", "jsonpath={.data.kept}"); got != "yes" {
-		t.Errorf("what was written before is %q", got)
-	}
 	if name != "kube-scheduler" && name != "kube-controller-manager" {
 		return // the others cannot do without it, and how they take that is theirs
 	}
+	n.waitReady()
 	delete(pids, name)
 	now := n.pids()
 	if delete(now, name); fmt.Sprint(now) != fmt.Sprint(pids) {
@@ -73,10 +119,51 @@ func testComponentKilled(t *testing.T, n *node, name string) {
 	}
 }
 
-func testSupervisorKilled(t *testing.T, n *node) {
-	before, pid := n.pids(), n.status().Supervisor.PID
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+// testSupervisorsKilled kills supervisors that are settled, and others that have just been started.
+func testSupervisorsKilled(t *testing.T, n *node) {
+	row := newFaultRow("supervisor killed")
+	faults.done(t, row)
+	before := n.pids()
+	for i := range times(1, 100) {
+		if i%2 == 0 {
+			testSupervisorKilled(t, n)
+		} else {
+			killYoungSupervisor(t, n)
+		}
+		row.cases++
+	}
+	n.init()
+	n.waitReady()
+	count(&row.healthy, row.cases)
+	count(&row.strange, 0)
+	for name, now := range n.pids() {
+		if now != before[name] {
+			count(&row.strange, 1)
+			t.Errorf("%s has (PID, restarts) %v, before it was %v", name, now, before[name])
+		}
+	}
+}
+
+// killYoungSupervisor kills the supervisor, starts the next one as after a reboot, and kills that at a
+// random moment of its start.
+func killYoungSupervisor(t *testing.T, n *node) {
+	n.killSupervisor()
+	next := n.command(context.Background(), "supervise")
+	if err := next.Start(); err != nil {
 		t.Fatal(err)
+	}
+	time.Sleep(jitter(400 * time.Millisecond))
+	_ = next.Process.Kill()
+	_ = next.Wait() // it was killed
+	n.init()
+}
+
+// killSupervisor kills it and waits until it is gone.
+func (n *node) killSupervisor() (pid int) {
+	n.t.Helper()
+	pid = n.status().Supervisor.PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
 	}
 	n.eventually(10*time.Second, "the supervisor is gone", func() error {
 		if running(pid) {
@@ -84,6 +171,12 @@ func testSupervisorKilled(t *testing.T, n *node) {
 		}
 		return nil
 	})
+	return pid
+}
+
+func testSupervisorKilled(t *testing.T, n *node) {
+	before := n.pids()
+	pid := n.killSupervisor()
 	for name, p := range before {
 		if !running(p[0]) {
 			t.Errorf("%s ended with the supervisor", name)
@@ -103,27 +196,34 @@ func testSupervisorKilled(t *testing.T, n *node) {
 // at any moment is finished by running it again.
 func TestKilledInit(t *testing.T) {
 	n := newNode(t)
+	row := newFaultRow("`init` killed at a random moment, and `reset` killed twice")
+	faults.done(t, row)
 	before := n.snapshot()
 	full := n.timeOf("init", "--apiserver-advertise-address", "127.0.0.1")
 	n.must("reset", "--force")
-	if *rounds == 0 {
+	if !*everyFault {
 		// One moment in each part of init, every time further on; then it must come to its end.
 		for i := range 8 {
 			n.killAfter(full*time.Duration(i)/8+jitter(full/8), "init", "--apiserver-advertise-address", "127.0.0.1")
+			row.cases++
 		}
 		n.init()
 		n.waitReady()
+		count(&row.healthy, 1)
 	}
-	for i := range *rounds {
+	for i := range times(0, 40) {
 		n.killAfter(jitter(full), "init", "--apiserver-advertise-address", "127.0.0.1")
-		if i%4 == 3 {
-			continue // reset right after the kill
+		row.cases++
+		if i%2 == 0 {
+			n.init()
+			n.waitReady()
+			count(&row.healthy, 1)
 		}
-		n.init()
-		n.waitReady()
 		n.resetKilled(before)
+		count(&row.undone, 1)
 	}
 	n.resetKilled(before)
+	count(&row.undone, 1)
 }
 
 // reset killed the moment after it has removed something, early, late or last of all, is finished by running it again.
