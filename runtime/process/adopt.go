@@ -61,6 +61,13 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Found, error) {
 		x, y := a.Info(), b.Info()
 		return strings.Compare(x.PodFullName+"/"+x.Name, y.PodFullName+"/"+y.Name)
 	})
+	r.mu.Lock()
+	tidied := r.tidied
+	r.tidied = true
+	r.mu.Unlock()
+	if !tidied {
+		errs = append(errs, r.tidyGroups())
+	}
 	return found, errors.Join(errs...)
 }
 
@@ -215,6 +222,7 @@ func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container
 func (r *Runtime) unrecorded(m marker) record {
 	pod := logs.PodDir(r.opts.LogDir, m.namespace, m.pod, m.uid)
 	return record{
+		Cgroup:  r.cgroups.Groups()[m.uid][groupName(m.container, m.restart)],
 		Version: recordVersion, Root: r.root, BootID: r.bootID, Namespace: m.namespace, Pod: m.pod, UID: m.uid,
 		Container: m.container, Restart: m.restart, SpecHash: m.specHash, Dir: "/",
 		LogPath: filepath.Join(pod, m.container, fmt.Sprintf("%d.log", m.restart)),
@@ -252,7 +260,7 @@ func (r *Runtime) ended(rec record) *container {
 	if rec.Exit != nil {
 		c.exit = *rec.Exit
 	} else {
-		c.exit = runtime.Exit{Code: -1, Message: lastWords(rec.LogPath)}
+		c.exit = runtime.Exit{Code: -1, Message: lastWords(rec.LogPath), OOMKilled: rec.Cgroup.OOMKills() > 0}
 		if info, err := os.Stat(rec.LogPath); err == nil {
 			c.exit.FinishedAt = info.ModTime() // its last sign of life
 		}

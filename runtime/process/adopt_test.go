@@ -2,6 +2,7 @@ package process
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -22,9 +24,23 @@ import (
 // SIGKILL, and returns its root and the PID of what it left running.
 func killedSupervisor(t *testing.T, pod, script string) (root string, pid int) {
 	t.Helper()
+	return killedSupervisorOf(t, pod, script, nil)
+}
+
+// killedSupervisorOf changes the pod before it starts it.
+func killedSupervisorOf(t *testing.T, pod, script string, change func(*corev1.PodSpec)) (root string, pid int) {
+	t.Helper()
 	root = t.TempDir()
+	spec := testPod(pod, script).Spec
+	if change != nil {
+		change(&spec)
+	}
+	specJSON, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "PROCESS_TEST=supervisor", "T_ROOT="+root, "T_POD="+pod, "T_SCRIPT="+script)
+	cmd.Env = append(os.Environ(), "PROCESS_TEST=supervisor", "T_ROOT="+root, "T_POD="+pod, "T_SCRIPT="+script, "T_SPEC="+string(specJSON))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

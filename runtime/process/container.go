@@ -124,9 +124,11 @@ func (c *container) watch() {
 	if c.child {
 		leader = c.rec.PID
 	}
-	c.escaped = c.sweep(leader)
+	c.escaped = errors.Join(c.sweep(leader), killGroup(c.rec.Cgroup, leader))
 	status, known := c.status()
 	_ = c.pidfd.Close() // nothing was written
+	c.exit.OOMKilled = c.rec.Cgroup.OOMKills() > 0
+	_ = c.rec.Cgroup.Remove() // what is left goes with the pod's, which says why if it cannot
 	c.finish(finished, status, known)
 }
 

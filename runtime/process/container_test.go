@@ -87,20 +87,7 @@ func TestPrivileges(t *testing.T) {
 		t.Fatal(err)
 	}
 	pod := selfPod(t, "priv", "describe")
-	copied := filepath.Join(t.TempDir(), "program") // the test binary's own directory is closed to others
-	data, err := os.ReadFile(pod.Spec.Containers[0].Command[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(copied, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for dir := filepath.Dir(copied); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pod.Spec.Containers[0].Command[0] = copied
+	pod.Spec.Containers[0].Command[0] = publicProgram(t)
 	pod.Spec.SecurityContext = &corev1.PodSecurityContext{
 		RunAsUser: ptr[int64](65534), FSGroup: ptr[int64](77), SupplementalGroups: []int64{78},
 	}

@@ -94,6 +94,7 @@ func (c *container) startExec(program string, argv []string, out *os.File) (*com
 	pid, pidfd, err := spawn(spawnSpec{
 		path: program, argv: argv, env: append(c.env[:len(c.env):len(c.env)], markerVar+"="+marker), dir: c.rec.Dir,
 		files: []uintptr{null.Fd(), out.Fd(), out.Fd()}, cred: c.rec.User.credential(), limits: c.rec.Limits,
+		group: c.rec.Cgroup, joins: true,
 	})
 	if err != nil {
 		return nil, explainExec(program, err)

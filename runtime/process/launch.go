@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/expand"
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
 // defaultPath is what container engines set; the supervisor's own PATH is none of a container's business.
@@ -29,6 +30,7 @@ type launch struct {
 	dir     string
 	user    *user
 	limits  privileges
+	group   cgroup.Group
 }
 
 // prepare works out how a container is started. It reads the machine, and changes nothing.

@@ -36,6 +36,12 @@ func TestMain(m *testing.M) {
 		stubborn()
 	case "leave": // ends, and leaves children
 		leaveChildren()
+	case "eat": // memory, until it is killed
+		eat()
+	case "hide": // starts a child that nothing tells from a stranger but its cgroup
+		hide()
+	case "open": // what a supervisor without rights says of a pod
+		openAndTell()
 	case "sleep":
 		time.Sleep(time.Hour)
 	}
@@ -105,6 +111,44 @@ func leaveChildren() {
 	os.Exit(5)
 }
 
+func eat() {
+	var all [][]byte
+	for len(all) < 1<<10 { // 4 GiB at most
+		chunk := make([]byte, 4<<20)
+		for i := 0; i < len(chunk); i += 4096 {
+			chunk[i] = 1
+		}
+		all = append(all, chunk)
+	}
+	os.Exit(96)
+}
+
+func hide() {
+	cmd := exec.Command("/bin/sleep", "1000")
+	cmd.Env, cmd.SysProcAttr = []string{}, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		fail(err)
+	}
+	fmt.Println("children", cmd.Process.Pid)
+	os.Exit(0)
+}
+
+// openAndTell opens the pod of a manifest in $T_POD and prints the error and its hint.
+func openAndTell() {
+	rt, err := New(Options{Root: os.Getenv("T_ROOT"), LogDir: os.Getenv("T_ROOT") + "/log", StateDir: os.Getenv("T_ROOT") + "/state"})
+	if err != nil {
+		fail(err)
+	}
+	pod := testPod("told", "exec sleep 1000")
+	if err := json.Unmarshal([]byte(os.Getenv("T_POD")), &pod.Spec); err != nil {
+		fail(err)
+	}
+	_, err = rt.OpenPod(context.Background(), pod)
+	fmt.Println(err)
+	fmt.Println(hintOf(err))
+	os.Exit(0)
+}
+
 // superviseAndWait is a supervisor that starts a container, says so, and then only waits to be killed.
 func superviseAndWait() {
 	rt, err := New(Options{Root: os.Getenv("T_ROOT"), LogDir: os.Getenv("T_ROOT") + "/log", StateDir: os.Getenv("T_ROOT") + "/state"})
@@ -112,6 +156,11 @@ func superviseAndWait() {
 		fail(err)
 	}
 	pod := testPod(os.Getenv("T_POD"), os.Getenv("T_SCRIPT"))
+	if spec := os.Getenv("T_SPEC"); spec != "" {
+		if err := json.Unmarshal([]byte(spec), &pod.Spec); err != nil {
+			fail(err)
+		}
+	}
 	s, err := rt.OpenPod(context.Background(), pod)
 	if err != nil {
 		fail(err)
@@ -167,6 +216,11 @@ func runtimeAt(t *testing.T, root string) *Runtime {
 	t.Cleanup(func() {
 		for _, c := range rt.running() {
 			if err := c.Stop(context.Background(), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		for uid := range rt.cgroups.Groups() {
+			if err := rt.cgroups.RemovePod(uid); err != nil {
 				t.Error(err)
 			}
 		}
@@ -250,4 +304,30 @@ func hintOf(err error) string {
 		return h.Hint()
 	}
 	return ""
+}
+
+// publicDir is a directory that every user can reach.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	path := t.TempDir()
+	for dir := path; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// publicProgram is a copy of the test binary that every user can run: its own directory is closed to others.
+func publicProgram(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(publicDir(t), "program")
+	if err := os.WriteFile(path, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

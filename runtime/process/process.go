@@ -33,6 +33,7 @@ import (
 	"sync"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
 // Options says where things lie. The directories are absolute; all but ComponentsDir are made when missing.
@@ -61,7 +62,9 @@ type Runtime struct {
 	podsChanged bool                  // since Housekeep last looked for logs of earlier pods
 	crowded     map[string]bool       // log directories where a restart has added a file
 
-	sweeps sweeper
+	sweeps  sweeper
+	cgroups *cgroup.Tree
+	tidied  bool // cgroups that a dead supervisor left have been looked for, or something was started
 }
 
 var (
@@ -102,9 +105,11 @@ func New(opts Options) (*Runtime, error) {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
 	sum := sha256.Sum256([]byte(filepath.Clean(opts.Root)))
+	root := hex.EncodeToString(sum[:8])
 	return &Runtime{
 		opts:       opts,
-		root:       hex.EncodeToString(sum[:8]),
+		root:       root,
+		cgroups:    cgroup.NewTree(root),
 		bootID:     strings.TrimSpace(string(bootID)),
 		containers: make(map[string]*container),
 		pods:       make(map[string]podKey),

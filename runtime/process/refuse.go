@@ -3,7 +3,9 @@ package process
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -53,7 +55,9 @@ func (r *refusals) pod(pod *runtime.Pod) {
 	r.when(spec.OS != nil && spec.OS.Name != corev1.Linux, "spec.os: this is Linux")
 	r.when(len(spec.HostAliases) > 0, "spec.hostAliases: a process has the /etc/hosts of its host")
 	r.when(spec.DNSConfig != nil || spec.DNSPolicy == corev1.DNSNone, "spec.dnsConfig: a process has the /etc/resolv.conf of its host")
-	r.when(spec.Resources != nil && len(spec.Resources.Limits) > 0, "spec.resources.limits: nothing is limited here")
+	if spec.Resources != nil {
+		r.limits("spec.resources.limits", spec.Resources.Limits)
+	}
 	sc := spec.SecurityContext
 	if sc == nil {
 		return
@@ -79,7 +83,7 @@ func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container
 	r.when(len(c.Command) == 0, "%s.command: must be set, what the image would run is not known here", field)
 	r.when(c.WorkingDir != "" && !path.IsAbs(c.WorkingDir), "%s.workingDir: must be absolute", field)
 	r.when(c.Stdin || c.TTY, "%s: nobody can attach to stdin or a tty", field)
-	r.when(len(c.Resources.Limits) > 0, "%s.resources.limits: nothing is limited here", field)
+	r.limits(field+".resources.limits", c.Resources.Limits)
 	r.when(len(c.EnvFrom) > 0, "%s.envFrom: there is no API server to ask", field)
 	for i, e := range c.Env {
 		r.when(e.ValueFrom != nil && e.ValueFrom.FieldRef == nil, "%s.env[%d].valueFrom: only fieldRef is possible", field, i)
@@ -90,6 +94,13 @@ func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container
 	}
 	if c.SecurityContext != nil {
 		r.securityContext(field+".securityContext", c.SecurityContext)
+	}
+}
+
+// limits: what a cgroup can limit. Whether we may make one, only OpenPod sees.
+func (r *refusals) limits(field string, limits corev1.ResourceList) {
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		r.when(name != corev1.ResourceCPU && name != corev1.ResourceMemory, "%s.%s: only cpu and memory can be limited", field, name)
 	}
 }
 

@@ -83,8 +83,14 @@ func TestRefuse(t *testing.T) {
 		}, `"FLY" is not known`},
 		"no command": {func(_ *podSpec, c *ctr) { c.Command, c.Args = nil, []string{"x"} }, "spec.containers[0].command: must be set"},
 		"limits": {func(_ *podSpec, c *ctr) {
-			c.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1")}
-		}, "resources.limits"},
+			c.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1"), "memory": resource.MustParse("1Gi")}
+		}, ""},
+		"limits of something else": {func(_ *podSpec, c *ctr) {
+			c.Resources.Limits = corev1.ResourceList{"ephemeral-storage": resource.MustParse("1Gi")}
+		}, "spec.containers[0].resources.limits.ephemeral-storage: only cpu and memory"},
+		"pod limits of something else": {func(s *podSpec, _ *ctr) {
+			s.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{"hugepages-2Mi": resource.MustParse("2Mi")}}
+		}, "spec.resources.limits.hugepages-2Mi"},
 		"requests": {func(_ *podSpec, c *ctr) {
 			c.Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1")}
 		}, ""},

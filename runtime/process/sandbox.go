@@ -51,6 +51,9 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 	if err := prepareHostPaths(pod); err != nil {
 		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 	}
+	if err := r.checkLimits(pod.Pod); err != nil {
+		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
+	}
 	r.mu.Lock()
 	r.pods[s.key.uid] = s.key
 	r.podsChanged = true
@@ -94,9 +97,19 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 		return nil, err
 	}
 	defer log.Close() // the process has its own by then
-	c, err := s.run(l, spec.Name, restart, log)
+	group, err := s.rt.group(s.pod.Pod, &spec.Container, restart)
+	if err == nil {
+		l.group = group
+		s.rt.mu.Lock()
+		s.rt.tidied = true
+		s.rt.mu.Unlock()
+	}
+	var c *container
+	if err == nil {
+		c, err = s.run(l, spec.Name, restart, log)
+	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(log.Name())) // an empty log would count as a restart
+		return nil, errors.Join(err, group.Remove(), os.Remove(log.Name())) // an empty log would count as a restart
 	}
 	c.register()
 	return c, nil
@@ -113,7 +126,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	defer null.Close()
 	pid, pidfd, err := spawn(spawnSpec{
 		path: l.program, argv: l.argv, env: append(slices.Clip(l.env), markerVar+"="+m.String()), dir: l.dir,
-		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, cred: l.user.credential(), limits: l.limits,
+		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, cred: l.user.credential(), limits: l.limits, group: l.group,
 	})
 	if err != nil {
 		return nil, explainExec(l.program, err)
@@ -131,6 +144,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 		Version: recordVersion, Root: s.rt.root, BootID: s.rt.bootID,
 		Namespace: s.key.namespace, Pod: s.key.name, UID: s.key.uid, Container: name, Restart: restart, SpecHash: s.pod.Hash,
 		PID: pid, Start: stat.start, StartedAt: started, LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
+		Cgroup: l.group,
 	})
 	c.child, c.env = true, l.env
 	c.pidfd = handle
@@ -162,6 +176,9 @@ func (s *sandbox) Close(ctx context.Context) error {
 	s.rt.mu.Lock()
 	delete(s.rt.pods, s.key.uid)
 	s.rt.mu.Unlock()
+	if err := s.rt.cgroups.RemovePod(s.key.uid); err != nil {
+		return fmt.Errorf("cannot close pod %s: %w", s.key.name, err)
+	}
 	return s.rt.forget(s.key.uid)
 }
 

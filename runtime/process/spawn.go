@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
 // umask of containers, as container runtimes have it.
@@ -25,6 +27,8 @@ type spawnSpec struct {
 	files  []uintptr // 0, 1 and 2
 	cred   *syscall.Credential
 	limits privileges
+	group  cgroup.Group
+	joins  bool // the group has other processes in it already
 }
 
 // privileges are what a process and its descendants can never get back.
@@ -53,6 +57,9 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 	if err := unix.Unshare(unix.CLONE_FS); err == nil {
 		unix.Umask(umask)
 	} // where a seccomp filter forbids it, the supervisor's own umask has to do
+	if err := s.group.Enter(); err != nil {
+		return 0, -1, fmt.Errorf("cannot enter cgroup: %w", err)
+	}
 	if s.limits.NoNew {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return 0, -1, fmt.Errorf("cannot forbid privilege escalation: %w", err)
@@ -77,6 +84,18 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		// A session of its own: no terminal's hang-up and no Ctrl-C reaches it.
 		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.cred, PidFD: &pidfd},
 	}
+	// A command for a group that is full is moved there after its start: as long as it shares our memory (vfork), the
+	// end of a whole group of cgroup v2 (memory.oom.group) would be ours.
+	if !s.joins {
+		dir, err := s.group.Open()
+		if err != nil {
+			return 0, -1, fmt.Errorf("cannot open cgroup: %w", err)
+		}
+		if dir != nil {
+			defer dir.Close()
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
+		}
+	}
 	pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
 	for wait := time.Millisecond; errors.Is(err, unix.ETXTBSY) && wait < 200*time.Millisecond; wait *= 2 {
 		// A program that was written a moment ago may still be open in a child between its fork and its exec (golang.org/issue/22315).
@@ -84,6 +103,9 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
 	}
 	if err != nil {
+		if attr.Sys.UseCgroupFD && (errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.E2BIG)) {
+			err = fmt.Errorf("cannot start in a cgroup: %w: Linux 5.7 is needed", err)
+		}
 		return 0, -1, err
 	}
 	if pidfd < 0 {
@@ -91,7 +113,14 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
 		return 0, -1, noPidfds(unix.ENOSYS, kernelRelease())
 	}
-	if err := unix.SetNonblock(pidfd, true); err != nil { // lets the Go poller have it
+	err = unix.SetNonblock(pidfd, true) // lets the Go poller have it
+	if err == nil && s.joins {
+		err = s.group.Join(pid)
+	}
+	if err != nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // not waited for either
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		_ = unix.Close(pidfd)
 		return 0, -1, err
 	}
 	return pid, pidfd, nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
 // record is what is remembered of the newest instance of a container, in <StateDir>/<pod UID>/<container>.json.
@@ -33,7 +34,8 @@ type record struct {
 	Dir       string        `json:"workingDir"`
 	User      *user         `json:"user,omitempty"`
 	Limits    privileges    `json:"privileges"`
-	Exit      *runtime.Exit `json:"exit,omitempty"` // once it was seen to end
+	Cgroup    cgroup.Group  `json:"cgroup,omitempty"` // where it has limits
+	Exit      *runtime.Exit `json:"exit,omitempty"`   // once it was seen to end
 }
 
 // user is a container's runAsUser, runAsGroup and groups, when they are not the supervisor's.
@@ -188,7 +190,7 @@ func (r *Runtime) checkRecord(rec record, uid, container string) error {
 	if rec.PID < 2 || rec.Start == 0 || rec.BootID == "" || !filepath.IsAbs(rec.LogPath) {
 		return errors.New("it names no process")
 	}
-	return nil
+	return r.checkGroup(rec)
 }
 
 // forget removes the records of a pod.

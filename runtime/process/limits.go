@@ -1,0 +1,119 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
+)
+
+// checkLimits makes the pod's cgroup if one of its containers needs one, and fails where that cannot be: nothing runs
+// without the limits that it was given. Requests alone need none: a weight means something among those that
+// have one, and the rest of the machine has none.
+func (r *Runtime) checkLimits(pod *corev1.Pod) error {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		l := cgroup.Of(pod, &c)
+		if l.None() {
+			continue
+		}
+		if err := r.cgroups.Check(cgroup.Pod{UID: string(pod.UID), Limits: cgroup.OfPod(pod)}, l); err != nil {
+			return hinted{
+				error: fmt.Errorf("container %s: resources.limits: %w", c.Name, err),
+				hint:  "run the supervisor as root with a writable cgroup file system, or leave the limits out of the manifest",
+			}
+		}
+	}
+	return nil
+}
+
+// group makes the cgroup of a container that has limits; the empty one for one that has none.
+func (r *Runtime) group(pod *corev1.Pod, c *corev1.Container, restart int) (cgroup.Group, error) {
+	l := cgroup.Of(pod, c)
+	if l.None() {
+		return nil, nil
+	}
+	return r.cgroups.New(cgroup.Pod{UID: string(pod.UID), Limits: cgroup.OfPod(pod)}, groupName(c.Name, restart), l)
+}
+
+// groupName is unique for each start of a container, so that what the kernel counted is about this one.
+func groupName(container string, restart int) string { return container + "-" + strconv.Itoa(restart) }
+
+// checkGroup holds for a cgroup that a record names: we kill what is in it.
+func (r *Runtime) checkGroup(rec record) error {
+	want := filepath.Join("/kubecrank", r.root, "pod"+rec.UID, groupName(rec.Container, rec.Restart))
+	for _, d := range rec.Cgroup {
+		at := len(d.Path) - len(want)
+		if at < 0 || d.Path[at:] != want || filepath.Clean(d.Path) != d.Path || !filepath.IsAbs(d.Path) {
+			return errors.New("it names another cgroup")
+		}
+	}
+	return nil
+}
+
+// killGroup kills what is in the cgroup of a container whose own process has ended, also what has hidden from the sweep.
+// A process is only killed if it was in the group when a pidfd of it was open already.
+func killGroup(g cgroup.Group, leader int) error {
+	if len(g) == 0 {
+		return nil
+	}
+	g.Kill()
+	left := func() []int {
+		return slices.DeleteFunc(g.PIDs(), func(pid int) bool {
+			stat, err := readStat(pid)
+			// Ourselves: a thread of ours that starts something there.
+			return pid == leader || pid == os.Getpid() || err != nil || stat.dead()
+		})
+	}
+	deadline := time.Now().Add(sweepTimeout)
+	for {
+		pidfds := make(map[int]int)
+		for _, pid := range left() {
+			if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+				pidfds[pid] = fd
+			}
+		}
+		if len(pidfds) == 0 {
+			return nil
+		}
+		now := left()
+		for pid, fd := range pidfds {
+			if !slices.Contains(now, pid) {
+				_ = unix.Close(fd)
+				delete(pidfds, pid)
+			}
+		}
+		if err := killAll(pidfds, deadline); err != nil && time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// tidyGroups removes the cgroups that no container runs in: their supervisor died before it could.
+func (r *Runtime) tidyGroups() error {
+	claimed := make(map[string]bool)
+	pods := make(map[string]bool)
+	for _, c := range r.running() {
+		claimed[c.rec.UID+"/"+groupName(c.rec.Container, c.rec.Restart)] = true
+		pods[c.rec.UID] = true
+	}
+	var errs []error
+	for uid, groups := range r.cgroups.Groups() {
+		for name, g := range groups {
+			if !claimed[uid+"/"+name] {
+				errs = append(errs, killGroup(g, 0), g.Remove())
+			}
+		}
+		if !pods[uid] {
+			errs = append(errs, r.cgroups.RemovePod(uid))
+		}
+	}
+	return errors.Join(errs...)
+}
