@@ -19,16 +19,17 @@ import (
 // pods need, because a supervisor may be running already.
 func initPhases() []phase {
 	return []phase{
-		{"preflight", "check that this machine can hold a control plane", nil, preflight},
-		{"components", "put the components on disk", []string{"preflight"}, components},
-		{"certs", "make the certificate authorities, certificates and the service account key", []string{"preflight"}, certs},
-		{"kubeconfig", "write the kubeconfigs of the administrators and the components", []string{"certs"}, kubeconfigs},
-		{"etcd", "write etcd's static pod manifest", []string{"certs", "components"}, etcd},
-		{"control-plane", "write the control plane's static pod manifests", []string{"components", "etcd", "kubeconfig"}, controlPlane},
-		{"supervise", "leave a supervisor running that runs the static pods", []string{"control-plane"}, supervise},
-		{"wait-control-plane", "wait until all components are ready", []string{"supervise"}, waitControlPlane},
-		{"admin-rbac", "give the group of admin.conf its rights", []string{"wait-control-plane"}, adminRBAC},
-		{"summary", "say what to do next", []string{"admin-rbac"}, summary},
+		{"preflight", "check that this machine can hold a control plane", nil, preflight, nil},
+		{"components", "put the components on disk", []string{"preflight"}, components, nil},
+		{"certs", "make the certificate authorities, certificates and the service account key", []string{"preflight"}, certs, certParts()},
+		{"kubeconfig", "write the kubeconfigs of the administrators and the components", []string{"certs"}, kubeconfigs, kubeconfigParts()},
+		{"etcd", "write etcd's static pod manifest", []string{"certs", "components"}, etcd, etcdParts()},
+		{"control-plane", "write the control plane's static pod manifests", []string{"components", "etcd", "kubeconfig"}, controlPlane,
+			controlPlaneParts()},
+		{"supervise", "leave a supervisor running that runs the static pods", []string{"control-plane"}, supervise, nil},
+		{"wait-control-plane", "wait until all components are ready", []string{"supervise"}, waitControlPlane, nil},
+		{"admin-rbac", "give the group of admin.conf its rights", []string{"wait-control-plane"}, adminRBAC, nil},
+		{"summary", "say what to do next", []string{"admin-rbac"}, summary, nil},
 	}
 }
 
@@ -38,10 +39,10 @@ func withoutCounterpart(verb string) []string {
 	if verb != plan.VerbInit {
 		return nil
 	}
-	return []string{"kubelet-start", "upload-config", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs",
+	return []string{"kubelet-start", "certs/all", "kubeconfig/all", "control-plane/all", "upload-config", "upload-config/all", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs",
 		"mark-control-plane",
-		"bootstrap-token", "kubelet-finalize", "kubelet-finalize/enable-client-cert-rotation",
-		"addon", "addon/coredns", "addon/kube-proxy", "show-join-command"}
+		"bootstrap-token", "kubelet-finalize", "kubelet-finalize/all", "kubelet-finalize/enable-client-cert-rotation",
+		"addon", "addon/all", "addon/coredns", "addon/kube-proxy", "show-join-command"}
 }
 
 // InitPhases names the phases of init, in order.
@@ -53,7 +54,7 @@ func InitPhases() []PhaseInfo { return infos(initPhases()) }
 // can show it: a *plan.RefusedError if the node was set up with another
 // configuration, or if files that are not ours are in the way; a
 // *plan.PreflightError if checks fail that are not ignored. With any other
-// error (*UnknownPhaseError, *plan.JournalError) there is no plan.
+// error (*UnknownPhaseError, *MissingCAError, *plan.JournalError) there is no plan.
 func Init(cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) {
 	list, err := without(plan.VerbInit, initPhases(), cfg.SkipPhases)
 	if err != nil {
@@ -62,14 +63,14 @@ func Init(cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) 
 	return initPlan(cfg, f, payload, list)
 }
 
-// InitPhase plans one phase of init alone.
+// InitPhase plans one phase of init, or one part of a phase ("certs/ca"), alone.
 func InitPhase(name string, cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) {
 	list := initPhases()
-	i := slices.Index(names(list), name)
-	if i < 0 {
+	only, ok := find(list, name)
+	if !ok {
 		return plan.Plan{}, &UnknownPhaseError{Verb: plan.VerbInit, Name: name, Known: names(list)}
 	}
-	return initPlan(cfg, f, payload, list[i:i+1])
+	return initPlan(cfg, f, payload, []phase{only})
 }
 
 func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (plan.Plan, error) {
@@ -83,6 +84,9 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files, Remarks: remarks}
 	p, err := build(plan.VerbInit, list, s)
 	if err != nil {
+		return plan.Plan{}, err
+	}
+	if err := missingCA(p, s); err != nil {
 		return plan.Plan{}, err
 	}
 	p.SetsUp = slices.ContainsFunc(list, func(ph phase) bool { return ph.name == "supervise" })

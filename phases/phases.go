@@ -6,7 +6,7 @@
 //
 // A verb is one list of phases (init.go, reset.go); a phase is one file with
 // one function that returns steps. To add a phase, write its function and put
-// a line into the list.
+// a line into the list. Parts of a phase (parts.go) are a choice of its steps.
 package phases
 
 import (
@@ -44,44 +44,67 @@ type phase struct {
 	name, short string
 	after       []string
 	steps       func(*State) ([]plan.Step, error)
+	parts       []part // kubeadm's sub-phases; nil: none
 }
 
 // UnknownPhaseError is a phase name that the verb does not have (exit code 2).
 type UnknownPhaseError struct {
 	Verb, Name string
-	Known      []string
+	Known      []string // with the parts of phases: "certs/ca"
 }
 
 func (e *UnknownPhaseError) Error() string {
 	return fmt.Sprintf("cannot %s: there is no phase %q", e.Verb, e.Name)
 }
 
-// Hint lists the phases.
-func (e *UnknownPhaseError) Hint() string { return "the phases are " + strings.Join(e.Known, ", ") }
+// Hint lists the phases. Of their parts there are too many.
+func (e *UnknownPhaseError) Hint() string {
+	var whole []string
+	for _, name := range e.Known {
+		if !strings.Contains(name, "/") {
+			whole = append(whole, name)
+		}
+	}
+	return "the phases are " + strings.Join(whole, ", ")
+}
 
 // PhaseInfo is a phase for help texts.
 type PhaseInfo struct {
 	Name, Short string
 	After       []string // the phases whose work it needs
+	Parts       []PartInfo
+}
+
+// PartInfo is a part of a phase, kubeadm's sub-phase, for help texts.
+type PartInfo struct {
+	Name, Short string   // "apiserver", of certs
+	Reads       []string // the files that have to be there, on a machine without a root
 }
 
 func infos(list []phase) []PhaseInfo {
 	out := make([]PhaseInfo, len(list))
 	for i, p := range list {
 		out[i] = PhaseInfo{Name: p.name, Short: p.short, After: p.after}
+		for _, part := range p.parts {
+			out[i].Parts = append(out[i].Parts, PartInfo{Name: part.name, Short: part.short, Reads: part.reads})
+		}
 	}
 	return out
 }
 
+// names are those of the phases and of their parts.
 func names(list []phase) []string {
-	out := make([]string, len(list))
-	for i, p := range list {
-		out[i] = p.name
+	var out []string
+	for _, p := range list {
+		out = append(out, p.name)
+		for _, part := range p.parts {
+			out = append(out, p.name+"/"+part.name)
+		}
 	}
 	return out
 }
 
-// without returns the list without the phases that are to be skipped. A phase
+// without returns the list without the phases and the parts of phases that are to be skipped. A phase
 // that comes after a skipped one comes after what that one came after.
 func without(verb string, list []phase, skip []string) ([]phase, error) {
 	for _, name := range skip {
@@ -105,6 +128,9 @@ func without(verb string, list []phase, skip []string) ([]phase, error) {
 		if slices.Contains(skip, p.name) {
 			skipped[p.name] = p.after
 			continue
+		}
+		if slices.ContainsFunc(skip, func(name string) bool { return strings.HasPrefix(name, p.name+"/") }) {
+			p = p.choose(func(part string) bool { return !slices.Contains(skip, p.name+"/"+part) })
 		}
 		kept = append(kept, p)
 	}

@@ -15,10 +15,10 @@ import (
 // resetPhases is what reset does, one after the other.
 func resetPhases() []phase {
 	return []phase{
-		{"preflight", "check that this user may reset the node", nil, resetPreflight},
-		{"stop", "stop the pods in reverse start order, then the supervisor", []string{"preflight"}, stop},
-		{"remove", "remove what the journal says was made, last made first", []string{"stop"}, remove},
-		{"state", "remove kubecrank's own files and the journal", []string{"remove"}, removeState},
+		{"preflight", "check that this user may reset the node", nil, resetPreflight, nil},
+		{"stop", "stop the pods in reverse start order, then the supervisor", []string{"preflight"}, stop, nil},
+		{"remove", "remove what the journal says was made, last made first", []string{"stop"}, remove, nil},
+		{"state", "remove kubecrank's own files and the journal", []string{"remove"}, removeState, nil},
 	}
 }
 
@@ -35,7 +35,7 @@ func Reset(cfg config.Config, f facts.Facts) (plan.Plan, error) {
 	}
 	list := resetPhases()
 	if f.History.Records == 0 {
-		list = []phase{{"summary", "there is nothing to do", nil, nothingToReset}}
+		list = []phase{{"summary", "there is nothing to do", nil, nothingToReset, nil}}
 	}
 	p, err := build(plan.VerbReset, list, s)
 	if err != nil {

@@ -60,7 +60,7 @@ func (f *configFlags) add(cmd *cobra.Command) {
 		"`Registry` of the images that the manifests name.")
 	flags.StringSliceVar(&f.ignorePreflight, "ignore-preflight-errors", nil,
 		"`Checks` whose errors are shown as warnings, such as 'NumCPU,Mem'; 'all' for all of them.")
-	flags.StringSliceVar(&f.skipPhases, "skip-phases", nil, "`Phases` to leave out.")
+	flags.StringSliceVar(&f.skipPhases, "skip-phases", nil, "`Phases` to leave out, or parts of them: certs/sa.")
 	flags.StringVar(&f.runtime, "runtime", config.RuntimeProcess,
 		"What runs the components: process (host processes).")
 	flags.StringVar(&f.patches, "patches", "",

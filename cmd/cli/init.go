@@ -81,6 +81,9 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 	var names []cobra.Completion
 	for _, p := range phases.InitPhases() {
 		names = append(names, cobra.CompletionWithDesc(p.Name, p.Short))
+		for _, part := range p.Parts {
+			names = append(names, cobra.CompletionWithDesc(p.Name+"/"+part.Name, part.Short))
+		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -20,11 +20,15 @@ func newInitPhases(start func(cmd *cobra.Command, phase string) error) *cobra.Co
 		Use:   "phase NAME",
 		Short: "Run one phase of init alone",
 		Long: `Run one phase of init alone, with the flags of init. It expects that the phases
-before it are done. The phases are, in order:
+before it are done. A part of a phase, such as "certs apiserver", is run in the same way.
+The phases are, in order:
 
 ` + list.String(),
 		Example: `  # Make or complete the certificates
   kubecrank init phase certs
+
+  # One of them
+  kubecrank init phase certs apiserver
 
   # The manifests of the control plane, as they would be written
   kubecrank init phase control-plane --dry-run -o yaml`,
@@ -42,37 +46,61 @@ func newInitPhase(p phases.PhaseInfo, start func(cmd *cobra.Command, phase strin
 	if len(p.After) > 0 {
 		needs = "It needs what these phases leave: " + strings.Join(p.After, ", ") + ".\nIt does not run them."
 	}
-	all := wholePhase(p.Name)
 	cmd := &cobra.Command{
 		Use:   p.Name,
 		Short: sentence(p.Short),
 		Long: sentence(p.Short) + ".\n\n" + needs + ` With --dry-run it prints its own plan, and changes nothing.
 What is done already, it leaves as it is.`,
-		Example: "  kubecrank init phase " + p.Name + " --dry-run",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && all != "" && args[0] == all {
-				return nil
-			}
-			return noArgs(cmd, args)
-		},
+		Example:           "  kubecrank init phase " + p.Name + " --dry-run",
+		Args:              noArgs,
 		ValidArgsFunction: noFiles,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return start(cmd, p.Name) },
 	}
-	if all != "" {
-		cmd.Long += fmt.Sprintf("\n%q may follow, as it has to with kubeadm.", all)
+	if len(p.Parts) > 0 {
+		takeParts(cmd, p, start)
 	}
 	return cmd
 }
 
-// wholePhase is what kubeadm calls the whole of a phase that it has in parts, "" for the others.
-func wholePhase(name string) string {
-	switch name {
-	case "certs", "kubeconfig", "control-plane":
-		return "all"
-	case "etcd":
-		return "local"
+// takeParts lets a phase's command take the name of one of its parts, or, as it has to with kubeadm, "all".
+func takeParts(cmd *cobra.Command, p phases.PhaseInfo, start func(cmd *cobra.Command, phase string) error) {
+	list := &strings.Builder{}
+	var words []cobra.Completion
+	add := func(name, short string, reads []string) {
+		words = append(words, cobra.CompletionWithDesc(name, short))
+		fmt.Fprintf(list, "\n  %-24s %s", name, short)
+		if len(reads) > 0 {
+			fmt.Fprintf(list, "\n  %24s needs %s", "", strings.Join(reads, ", "))
+		}
 	}
-	return ""
+	if len(p.Parts) > 1 {
+		add(wholePhase, "all of these", nil)
+	}
+	for _, part := range p.Parts {
+		add(part.Name, part.Short, part.Reads)
+	}
+	cmd.Use += " [PART]"
+	cmd.Long += "\n\nIt can be run in parts:\n" + list.String()
+	cmd.Example += "\n  kubecrank init phase " + p.Name + " " + p.Parts[0].Name + " --dry-run"
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > 1:
+			return oneArg("PART")(cmd, args)
+		case len(args) == 0, args[0] == wholePhase && len(p.Parts) > 1:
+			return start(cmd, p.Name)
+		}
+		return start(cmd, p.Name+"/"+args[0])
+	}
 }
+
+// wholePhase is what kubeadm calls all parts of a phase.
+const wholePhase = "all"
 
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

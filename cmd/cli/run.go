@@ -92,6 +92,10 @@ func (r *run) planned(p plan.Plan, err error) error {
 		r.verdict = err
 		return nil
 	}
+	var unknown *phases.UnknownPhaseError
+	if errors.As(err, &unknown) {
+		return withHint(err, didYouMean(unknown.Name, slices.Clone(unknown.Known), ""))
+	}
 	return err
 }
 
