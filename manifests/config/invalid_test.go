@@ -204,6 +204,7 @@ func invalidFiles() []invalidFile {
 		verb("upgrade", "patches", upgradeHead+"node: {patches: {directory: patches}}\n", 3, "no absolute path"),
 		verb("upgrade", "pull policy", upgradeHead+"apply: {imagePullPolicy: x}\n", 3, "no such value"),
 		ours("back-off", "crashLoopBackOff: {initialPeriod: 1h}\n", 6, "longer than the maximum"),
+		ours("a long back-off", "crashLoopBackOff: {maxContainerRestartPeriod: 301s}\n", 6, "between 1s and 300s"),
 		ours("log files", "containerLogMaxFiles: 1\n", 6, "at least 2"),
 		ours("log size", "containerLogMaxSize: \"10\"\n", 6, "less than 4Ki"),
 		ours("URL", "staticPodURL: ftp://x\n", 6, "no URL"),

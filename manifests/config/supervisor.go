@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
@@ -84,7 +85,10 @@ func (s Supervisor) Document() ([]byte, error) {
 func (c Config) validateSupervisor(k *checker) {
 	s := c.Supervisor
 	k.duration("crashLoopBackOff.initialPeriod", s.BackOffInitial)
-	k.duration("crashLoopBackOff.maxContainerRestartPeriod", s.BackOffMax)
+	if s.BackOffMax < time.Second || s.BackOffMax > 300*time.Second { // as the kubelet (pkg/kubelet/apis/config/validation)
+		k.bad("crashLoopBackOff.maxContainerRestartPeriod", s.BackOffMax.String(), "it must be between 1s and 300s",
+			"Give a time such as 60s.")
+	}
 	if s.BackOffInitial > s.BackOffMax {
 		k.bad("crashLoopBackOff.initialPeriod", s.BackOffInitial.String(), "it is longer than the maximum "+s.BackOffMax.String(),
 			"Give a shorter one, or a longer maxContainerRestartPeriod.")

@@ -26,7 +26,8 @@ const DefaultPeriod = 20 * time.Second
 //
 // Events only say when to look; what is done follows from what is there. A file is read when nobody
 // writes it (see settled). One that became malformed keeps its last good pod; one that vanished keeps
-// its pod for removeDelay, because editors save by moving files around.
+// its pod for removeDelay, because editors save by moving files around; and what only an editor's
+// temporary file would be blamed for is told when the file has stayed for tellDelay.
 type Directory struct {
 	Path     string        // absolute; a directory or a regular file, or a link to one; it may come later
 	NodeName string        // the suffix of pod names
@@ -41,6 +42,10 @@ type Directory struct {
 // removeDelay is how long a file must be gone before its pod is. Editors that save by renaming leave
 // a gap of well under a millisecond; a removal shall still be acted on within 100 ms.
 const removeDelay = 50 * time.Millisecond
+
+// tellDelay is how long a file must be there before it is told that it is ignored, or, if its name is one that
+// sed -i gives to the file it is writing, before it is read.
+const tellDelay = 2 * time.Second
 
 // String is the path.
 func (d *Directory) String() string { return filepath.Clean(d.Path) }
@@ -101,7 +106,7 @@ func (d *Directory) unsettledAtStart(now time.Time) bool {
 func (d *Directory) scan(now time.Time) (Update, time.Duration) {
 	paths, single, err := d.list()
 	if err != nil {
-		u := d.update()
+		u, _ := d.update(now)
 		u.Incomplete = true
 		u.Problems = append(u.Problems, runtime.Problem{Source: d.Path, Message: err.Error()})
 		return u, time.Second
@@ -117,6 +122,9 @@ func (d *Directory) scan(now time.Time) (Update, time.Duration) {
 		e := d.entries[path]
 		if e == nil {
 			e = &entry{path: path}
+			if d.sent != nil { // what was there before us is nobody's temporary file
+				e.seen = now
+			}
 			d.entries[path] = e
 		}
 		sooner(e.look(now, Decoder{NodeName: d.NodeName, Source: FromFile}))
@@ -134,7 +142,8 @@ func (d *Directory) scan(now time.Time) (Update, time.Duration) {
 			delete(d.entries, path)
 		}
 	}
-	u := d.update()
+	u, later := d.update(now)
+	sooner(later)
 	if single && len(u.Pods) == 0 && len(u.Problems) > 0 {
 		u.Incomplete = true // statement 8: a bad single file is an error and no update
 	}
@@ -168,9 +177,16 @@ func (d *Directory) list() (paths []string, single bool, err error) {
 }
 
 // update makes the full set of what the entries hold: one pod per full name and per UID, that of the
-// file which has been used so far or else the first by name (statement 27).
-func (d *Directory) update() Update {
-	var u Update
+// file which has been used so far or else the first by name (statement 27). It returns also after what
+// time there is more to tell, 0 for never.
+func (d *Directory) update(now time.Time) (u Update, later time.Duration) {
+	tell := func(e *entry, p runtime.Problem) {
+		if wait := e.young(now); p.Warning && wait > 0 {
+			later = wait
+			return
+		}
+		u.Problems = append(u.Problems, p)
+	}
 	paths := make([]string, 0, len(d.entries))
 	for path := range d.entries {
 		paths = append(paths, path)
@@ -200,7 +216,7 @@ func (d *Directory) update() Update {
 	for _, path := range paths {
 		e := d.entries[path]
 		if e.problem != nil {
-			u.Problems = append(u.Problems, *e.problem)
+			tell(e, *e.problem)
 		}
 		if e.pod == nil {
 			continue
@@ -213,13 +229,13 @@ func (d *Directory) update() Update {
 			u.Pods = append(u.Pods, e.pod)
 			chosen[e.pod.FullName()] = path
 		} else if d.entries[other].gone.IsZero() {
-			u.Problems = append(u.Problems, runtime.Problem{Source: path, Warning: true,
+			tell(e, runtime.Problem{Source: path, Warning: true,
 				Message: fmt.Sprintf("ignored: %s already defines pod %s with UID %s", other,
 					d.entries[other].pod.FullName(), d.entries[other].pod.UID)})
 		}
 	}
 	d.chosen = chosen
-	return u
+	return u, later
 }
 
 // sameUpdate says whether the supervisor knows all of b already.

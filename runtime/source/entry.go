@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ type entry struct {
 	pod     *runtime.Pod     // the last good one
 	problem *runtime.Problem // why the file is refused or ignored
 	gone    time.Time        // since when the file is missing
+	seen    time.Time        // when it came; zero if it was there at the start
 
 	stamp     stamp     // of the file when it was read last
 	sum       [32]byte  // of its bytes then
@@ -53,6 +55,8 @@ func (e *entry) look(now time.Time, d Decoder) time.Duration {
 	if name := filepath.Base(e.path); isBackup(name) {
 		e.ignore("ignored: its name is that of a backup")
 		return 0
+	} else if wait := e.young(now); wait > 0 && sedTemporary.MatchString(name) {
+		return wait
 	}
 	info, err := os.Stat(e.path) // through links (statement 4)
 	if err != nil {
@@ -88,6 +92,9 @@ func (e *entry) look(now time.Time, d Decoder) time.Duration {
 	}
 	return 0
 }
+
+// young says how long a file has still to stay before it is no editor's temporary one.
+func (e *entry) young(now time.Time) time.Duration { return max(0, tellDelay-now.Sub(e.seen)) }
 
 // settle says how long to wait before the file can be read, 0 when it can: nobody has it open for
 // writing, which a read lease tells, or, where the file system or somebody else's file allows no
@@ -242,10 +249,15 @@ func stampOf(info fs.FileInfo) (stamp, error) {
 	}, nil
 }
 
+// sedTemporary are the names of the files that sed -i writes next to those it edits: they hold a whole
+// manifest for the moment before they take their place.
+var sedTemporary = regexp.MustCompile(`^sed[[:alnum:]]{6}$`)
+
 // isBackup tells the names that editors and package managers give to old versions. The kubelet runs
 // them as pods (kubernetes#136962, kubeadm#2823).
 func isBackup(name string) bool {
-	if strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
+	if strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") ||
+		strings.HasSuffix(name, "___jb_tmp___") || strings.HasSuffix(name, "___jb_old___") { // JetBrains' editors
 		return true
 	}
 	switch strings.ToLower(filepath.Ext(name)) {
