@@ -127,7 +127,7 @@ faults: build ## the fault tests of test/e2e in their long form, and the fault t
 	$(GO) test -tags e2e -count=1 -timeout 120m -v -run '$(FAULTS)' ./test/e2e -faults
 
 .PHONY: bench
-bench: build ## start-up against the floor, dry-run, reset, idle cost, restart latency (BENCH_FLAGS='-pairs 10')
+bench: build ## start-up against the floor, dry-run, reset, idle cost, latencies, many pods (BENCH_FLAGS='-pairs 10')
 	$(GO) run ./test/bench -kubecrank bin/kubecrank -components bin/components $(BENCH_FLAGS)
 
 .PHONY: lint

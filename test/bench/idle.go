@@ -24,10 +24,8 @@ func watchIdle(ctx context.Context, pid int, d time.Duration) (idle, error) {
 		return idle{}, err
 	}
 	start := time.Now()
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-		return idle{}, ctx.Err()
+	if err := wait(ctx, d); err != nil {
+		return idle{}, err
 	}
 	after, err := cpuTime(pid)
 	if err != nil {

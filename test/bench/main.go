@@ -6,6 +6,7 @@
 //	prepare: kubecrank init once; its manifests and certificates are the floor's
 //	pairs:   floor, kubecrank, floor, kubecrank ...   each from nothing to all four ready
 //	then:    dry-run, idle cost, restart after kill -9, size
+//	pods:    a supervisor without a cluster: how soon it acts, and what it costs with 4, 100 and 1,000 pods
 //
 // Readiness is seen from outside: the four components' own endpoints are asked
 // every 5 ms. make bench runs it; the documentation quotes what it prints.
@@ -13,11 +14,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -29,15 +33,30 @@ type options struct {
 	pairs      int           // of floor and kubecrank
 	idle       time.Duration // how long the idle supervisor is watched
 	offset     int           // of all ports
+	pods       []int         // sizes of a supervisor without a cluster, rising
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.program, "kubecrank", "bin/kubecrank", "the program to measure")
 	flag.StringVar(&o.components, "components", "bin/components", "the multi-call binary, for the floor")
-	flag.IntVar(&o.pairs, "pairs", 7, "how many pairs of floor and kubecrank to measure")
+	flag.IntVar(&o.pairs, "pairs", 7, "how many pairs of floor and kubecrank to measure; 0 to measure no control plane")
 	flag.DurationVar(&o.idle, "idle", 20*time.Second, "how long to watch the idle supervisor")
 	flag.IntVar(&o.offset, "port-offset", 30000, "added to all ports")
+	o.pods = []int{4, 100, 1000}
+	flag.Func("pods", "how many pods to give a supervisor without a cluster, rising; 0 for none (default 4,100,1000)", func(list string) error {
+		o.pods = nil
+		for word := range strings.SplitSeq(list, ",") {
+			n, err := strconv.Atoi(word)
+			if err != nil || n > 9999 {
+				return errors.New("it is no list of numbers such as 4,100,1000")
+			}
+			if n > 0 {
+				o.pods = append(o.pods, n)
+			}
+		}
+		return nil
+	})
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -58,6 +77,22 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	if o.pairs > 0 {
+		if err := measureControlPlane(ctx, o, base); err != nil {
+			return err
+		}
+	}
+	if len(o.pods) > 0 {
+		f, err := measurePods(ctx, o, base)
+		if err != nil {
+			return err
+		}
+		f.print(os.Stdout)
+	}
+	return nil
+}
+
+func measureControlPlane(ctx context.Context, o options, base string) error {
 	floor, err := prepareFloor(ctx, o, filepath.Join(base, "floor"))
 	if err != nil {
 		return fmt.Errorf("cannot prepare the floor: %w", err)

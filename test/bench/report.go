@@ -149,3 +149,28 @@ func spread(times []time.Duration) string {
 	times = slices.Sorted(slices.Values(times))
 	return fmt.Sprintf("%.3f (%.3f - %.3f)", times[len(times)/2].Seconds(), times[0].Seconds(), times[len(times)-1].Seconds())
 }
+
+// print writes the figures of a supervisor without a cluster.
+func (f *podFigures) print(w io.Writer) {
+	fmt.Fprintf(w, "\nstatic pods without a cluster, each one sleeping process; %d samples, seconds: median (min - max)\n", samples)
+	for _, row := range []struct {
+		name  string
+		times []time.Duration
+	}{
+		{"manifest added -> started", f.added}, {"killed -> started again", f.exited},
+		{"manifest changed -> being stopped", f.changed}, {"manifest changed -> started anew", f.restarted},
+		{"manifest removed -> being stopped", f.removed},
+	} {
+		fmt.Fprintf(w, "  %-34s %s   aim under 0.100\n", row.name, spread(row.times))
+	}
+	fmt.Fprintf(w, "\n  supervisor with          adopted after   idle CPU   resident   of it its own   (aim: 25 MiB at 4 pods, linear)\n")
+	for _, s := range f.sizes {
+		what := fmt.Sprintf("%d pods", s.pods)
+		if s.tcp {
+			what += ", TCP probes"
+		}
+		fmt.Fprintf(w, "  %-24s %6.3f s       %6.3f %%   %5.1f MiB  %5.1f MiB\n", what,
+			s.adopt.Seconds(), s.idle.cpu, float64(s.idle.rss)/1024, float64(s.idle.rssOwned)/1024)
+	}
+	fmt.Fprintf(w, "  all of the last are stopped after %.3f s\n", f.stop.Seconds())
+}
