@@ -181,9 +181,11 @@ func (r *Runtime) known(rec record) *container {
 }
 
 // isContainer makes doubly sure, beside PID, start time and boot: the process bears the container's marker, or, if
-// it replaced its environment, writes to the container's log.
+// it replaced its environment, writes to the container's log. Root in a container without SYS_PTRACE
+// may not look at the process of another user, and must do with the first three, which are unique.
 func isContainer(rec record) bool {
-	if readMarker(rec.PID) == rec.marker().String() {
+	environ, err := readProc(rec.PID, "environ")
+	if errors.Is(err, fs.ErrPermission) || findMarker(environ) == rec.marker().String() {
 		return true
 	}
 	log, err := os.Stat(rec.LogPath)
@@ -215,6 +217,7 @@ func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container
 	if dir, err := os.Readlink(procPath(rec.PID, "cwd")); err == nil {
 		rec.Dir = dir
 	}
+	rec.User, rec.Limits = runsAs(rec.PID)
 	return r.takeOver(ctx, rec, pidfd, false)
 }
 

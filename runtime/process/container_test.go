@@ -76,43 +76,6 @@ func TestSurroundings(t *testing.T) {
 	}
 }
 
-// What a pod gives up, its process cannot get back; and a user of its own.
-func TestPrivileges(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	rt := newRuntime(t)
-	if err := os.Chmod(filepath.Dir(rt.opts.LogDir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	pod := selfPod(t, "priv", "describe")
-	pod.Spec.Containers[0].Command[0] = publicProgram(t)
-	pod.Spec.SecurityContext = &corev1.PodSecurityContext{
-		RunAsUser: ptr[int64](65534), FSGroup: ptr[int64](77), SupplementalGroups: []int64{78},
-	}
-	pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{
-		RunAsGroup: ptr[int64](66), RunAsNonRoot: ptr(true), AllowPrivilegeEscalation: ptr(false),
-		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_BIND_SERVICE"}},
-	}
-	c := start(t, rt, pod)
-	wait(t, c)
-	var d description
-	if err := json.Unmarshal([]byte(logOf(t, c)), &d); err != nil {
-		t.Fatalf("%v: %s", err, logOf(t, c))
-	}
-	for key, want := range map[string]string{"Uid": "65534\t65534\t65534\t65534", "Gid": "66\t66\t66\t66", "Groups": "77 78",
-		"NoNewPrivs": "1", "CapBnd": "0000000000000400", "CapEff": "0000000000000000"} {
-		if d.Status[key] != want {
-			t.Errorf("%s: %q, want %q", key, d.Status[key], want)
-		}
-	}
-	self, err := os.ReadFile("/proc/thread-self/status")
-	if err != nil || !strings.Contains(string(self), "NoNewPrivs:\t0") {
-		t.Errorf("the supervisor lost privileges itself: %v", err)
-	}
-}
-
 func field(path string) *corev1.EnvVarSource {
 	return &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}
 }

@@ -97,7 +97,7 @@ func (c *container) startExec(program string, argv []string, out *os.File) (*com
 		group: c.rec.Cgroup, joins: true,
 	})
 	if err != nil {
-		return nil, explainExec(program, err)
+		return nil, explainExec(program, c.rec.User, err)
 	}
 	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
 	if stat, err := readStat(pid); err == nil {

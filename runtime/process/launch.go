@@ -39,7 +39,7 @@ func (r *Runtime) prepare(pod *runtime.Pod, c *corev1.Container) (launch, error)
 	if err != nil {
 		return launch{}, err
 	}
-	l := launch{env: vars.list(), dir: c.WorkingDir, limits: privilegesOf(c)}
+	l := launch{env: vars.list(), dir: c.WorkingDir, limits: privilegesOf(c.SecurityContext)}
 	l.argv = append(expand.All(c.Command, vars.declared), expand.All(c.Args, vars.declared)...)
 	if len(c.Command) == 0 {
 		return launch{}, hinted{
@@ -58,8 +58,13 @@ func (r *Runtime) prepare(pod *runtime.Pod, c *corev1.Container) (launch, error)
 	if l.program, err = r.findProgram(l.argv[0], l.dir, vars.values["PATH"]); err != nil {
 		return launch{}, err
 	}
-	l.user, err = userOf(pod.Spec.SecurityContext, c.SecurityContext)
-	return l, err
+	if l.user, err = userOf(pod.Spec.SecurityContext, c.SecurityContext); err != nil {
+		return launch{}, err
+	}
+	if l.user.uid() == 0 {
+		l.limits.Ambient = nil // root has what the bounding set leaves
+	}
+	return l, nil
 }
 
 // findProgram resolves the first word of a command. A bare name is one of our components first, then what PATH has.
@@ -115,7 +120,7 @@ func checkProgram(path string) error {
 }
 
 // explainExec says more than "permission denied" when a program that is there cannot be started.
-func explainExec(program string, err error) error {
+func explainExec(program string, u *user, err error) error {
 	switch {
 	case errors.Is(err, unix.EACCES):
 		var st unix.Statfs_t
@@ -123,6 +128,12 @@ func explainExec(program string, err error) error {
 			return hinted{
 				error: fmt.Errorf("cannot run %s: its file system is mounted noexec", program),
 				hint:  "remount it with exec, or use another directory",
+			}
+		}
+		if u.uid() != os.Geteuid() {
+			return hinted{
+				error: fmt.Errorf("cannot run %s as user %d: %w", program, u.uid(), err),
+				hint:  "the program, and every directory above it and above workingDir, must be open to that user",
 			}
 		}
 	case errors.Is(err, unix.ENOEXEC):
@@ -200,46 +211,19 @@ func primaryGroup(uid int) uint32 {
 	return uint32(gid)
 }
 
+// uid is that of the container's process.
+func (u *user) uid() int {
+	if u == nil {
+		return os.Geteuid()
+	}
+	return int(u.UID)
+}
+
 func (u *user) credential() *syscall.Credential {
 	if u == nil {
 		return nil
 	}
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID, Groups: u.Groups}
-}
-
-// privilegesOf reads what the container gives up. Capabilities that are added need nothing: a process of root has
-// all, and one of another user gets them from files at most, in a container too.
-func privilegesOf(c *corev1.Container) privileges {
-	sc := c.SecurityContext
-	if sc == nil {
-		return privileges{}
-	}
-	p := privileges{NoNew: sc.AllowPrivilegeEscalation != nil && !*sc.AllowPrivilegeEscalation}
-	if sc.Capabilities == nil || len(sc.Capabilities.Drop) == 0 {
-		return p
-	}
-	p.Drop = true
-	all := false
-	dropped := make(map[int]bool)
-	for _, name := range sc.Capabilities.Drop {
-		all = all || strings.EqualFold(string(name), "ALL")
-		if n, ok := capability(name); ok {
-			dropped[n] = true
-		}
-	}
-	for n := range capabilityNames() {
-		if !all && !dropped[n] {
-			p.Keep = append(p.Keep, n)
-		}
-	}
-	for _, name := range sc.Capabilities.Add {
-		if n, ok := capability(name); ok {
-			p.Keep = append(p.Keep, n)
-		} else if strings.EqualFold(string(name), "ALL") {
-			p.Drop = false
-		}
-	}
-	return p
 }
 
 // hinted is an error with a remedy, which the command line prints on a second line.

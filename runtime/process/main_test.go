@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -42,6 +43,8 @@ func TestMain(m *testing.M) {
 		hide()
 	case "open": // what a supervisor without rights says of a pod
 		openAndTell()
+	case "bind": // a port for which a capability is needed
+		bind()
 	case "sleep":
 		time.Sleep(time.Hour)
 	}
@@ -109,6 +112,12 @@ func stubborn() {
 func leaveChildren() {
 	fmt.Println("children", spawnSleeper(false), spawnSleeper(true))
 	os.Exit(5)
+}
+
+func bind() {
+	_, err := net.Listen("tcp", "127.0.0.1:907")
+	fmt.Println(err)
+	os.Exit(0)
 }
 
 func eat() {

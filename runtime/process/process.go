@@ -17,8 +17,8 @@
 //
 // What is as in a container: the program is the first process of its session, and when it ends, all that it
 // started ends; standard input is empty; umask is 0022; no descriptor is inherited. What is not: readOnly mounts can
-// be written, the default seccomp and AppArmor profiles are not applied, and root keeps all capabilities unless
-// the pod drops them. What a pod asks for beyond that, and cannot have, is refused (see Refuse).
+// be written, and the default seccomp and AppArmor profiles are not applied. Root has the capabilities that container
+// engines leave it, and more only if the pod adds them or is privileged. What a pod asks for beyond that, and cannot have, is refused (see Refuse).
 package process
 
 import (

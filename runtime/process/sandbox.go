@@ -38,7 +38,11 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 		return nil, fmt.Errorf("cannot open pod %s: its hash %q cannot be kept", pod.Name, pod.Hash)
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if _, err := userOf(pod.Spec.SecurityContext, c.SecurityContext); err != nil {
+		_, err := userOf(pod.Spec.SecurityContext, c.SecurityContext)
+		if err == nil {
+			err = checkCapabilities(c.SecurityContext)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("cannot open pod %s: container %s: %w", pod.Name, c.Name, err)
 		}
 	}
@@ -129,7 +133,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, cred: l.user.credential(), limits: l.limits, group: l.group,
 	})
 	if err != nil {
-		return nil, explainExec(l.program, err)
+		return nil, explainExec(l.program, l.user, err)
 	}
 	started := time.Now()
 	handle := os.NewFile(uintptr(pidfd), "pidfd")

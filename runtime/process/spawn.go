@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -31,11 +30,12 @@ type spawnSpec struct {
 	joins  bool // the group has other processes in it already
 }
 
-// privileges are what a process and its descendants can never get back.
+// privileges are what a process and its descendants can never get back, and what another user than root is given.
 type privileges struct {
-	NoNew bool  `json:"noNew,omitempty"` // allowPrivilegeEscalation: false
-	Drop  bool  `json:"drop,omitempty"`
-	Keep  []int `json:"keep,omitempty"` // capabilities that stay in the bounding set, when Drop
+	NoNew   bool  `json:"noNew,omitempty"` // allowPrivilegeEscalation: false
+	Drop    bool  `json:"drop,omitempty"`
+	Keep    []int `json:"keep,omitempty"` // capabilities that stay in the bounding set, when Drop
+	Ambient []int `json:"ambient,omitempty"`
 }
 
 // spawn starts a process in a session of its own and returns its PID and a pidfd.
@@ -43,14 +43,25 @@ type privileges struct {
 // Umask, no_new_privs and the bounding set belong to a thread in Linux. So they are set on a thread
 // that is made for the purpose, forks, and ends: neither a helper program nor a change of the supervisor is needed.
 func spawn(s spawnSpec) (pid, pidfd int, err error) {
+	onOwnThread(func() { pid, pidfd, err = spawnOnThread(s) })
+	return pid, pidfd, err
+}
+
+// onOwnThread runs f on a thread that ends afterwards, whatever f does to it. It is never the process's first
+// thread: that one does not end, and what /proc and a cgroup say of it holds for the process.
+func onOwnThread(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		goruntime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		pid, pidfd, err = spawnOnThread(s)
+		goruntime.LockOSThread() // not unlocked: the thread ends with the goroutine
+		if unix.Gettid() == os.Getpid() {
+			onOwnThread(f) // on another one, while this one is held here
+			goruntime.UnlockOSThread()
+			return
+		}
+		f()
 	}()
 	<-done
-	return pid, pidfd, err
 }
 
 func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
@@ -83,6 +94,9 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		Files: s.files,
 		// A session of its own: no terminal's hang-up and no Ctrl-C reaches it.
 		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.cred, PidFD: &pidfd},
+	}
+	for _, c := range s.limits.Ambient {
+		attr.Sys.AmbientCaps = append(attr.Sys.AmbientCaps, uintptr(c))
 	}
 	// A command for a group that is full is moved there after its start: as long as it shares our memory (vfork), the
 	// end of a whole group of cgroup v2 (memory.oom.group) would be ours.
@@ -135,27 +149,6 @@ func closeOnExec() error {
 	for _, f := range fds {
 		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
 			unix.CloseOnExec(fd) // the one that the list was read from is closed by now, which does no harm
-		}
-	}
-	return nil
-}
-
-// dropCapabilities leaves only those in the bounding set of the thread. An unprivileged supervisor may not, but then
-// has no capability to pass on either.
-func dropCapabilities(keep []int) error {
-	for c := 0; c <= 63; c++ {
-		if slices.Contains(keep, c) {
-			continue
-		}
-		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
-		if errors.Is(err, unix.EINVAL) { // beyond the last one that this kernel knows
-			return nil
-		}
-		if errors.Is(err, unix.EPERM) && os.Geteuid() != 0 {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("cannot drop capabilities: %w", err)
 		}
 	}
 	return nil
