@@ -154,8 +154,20 @@ type Event struct {
 	Namespace string    `json:"namespace,omitempty"`
 	// Count is how often it happened in a row, Time being the last time and Offset that of the first; 0 and 1 are once.
 	Count int `json:"count,omitempty"`
-	// Offset is the time since the supervisor started, by the monotonic clock: the axis of the timeline.
+	// Offset is the time since the supervisor started, by the monotonic clock: the axis of the timeline. It is
+	// negative in what an earlier supervisor has left.
 	Offset time.Duration `json:"offset"`
+	// Session is in the first event of a supervisor only.
+	Session *Session `json:"session,omitempty"`
+}
+
+// Session is one run of a supervisor. With Boot and Uptime its offsets can be told on one axis with what
+// other processes did since the same boot, whatever happens to the clock on the wall.
+type Session struct {
+	PID     int           `json:"pid"`
+	Version string        `json:"version,omitempty"`
+	Boot    string        `json:"boot,omitempty"` // the kernel's boot ID; "" if it cannot be read
+	Uptime  time.Duration `json:"uptime"`         // since boot, at Offset 0 (CLOCK_BOOTTIME)
 }
 
 // LogRequest says which log of which container is wanted.

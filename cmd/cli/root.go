@@ -103,6 +103,7 @@ command line wins over the environment, which wins over the file.`,
 		newReset(a),
 		newStatus(a),
 		newSupervise(a),
+		newTimeline(a),
 		newVersion(a),
 	)
 	root.InitDefaultCompletionCmd()

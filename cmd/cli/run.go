@@ -183,6 +183,12 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	reporter := newReporter(progress, r.plan, r.app.global.verbosity > 0)
+	watcher, recorded := r.recorded(reporter)
+	defer func() {
+		if rerr := recorded(err); rerr != nil {
+			progress.note("! %v", rerr)
+		}
+	}()
 	result, err = plan.Apply(ctx, r.plan, &plan.Node{
 		Root:       r.cfg.Root,
 		Paths:      r.cfg.Paths(),
@@ -191,11 +197,20 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 		Supervisor: r.app.background(r.cfg),
 		Components: r.components,
 		API:        plan.ClusterAPI{},
-		Progress:   reporter,
+		Progress:   watcher,
 		Now:        time.Now,
 	})
 	r.phases = reporter.phases
 	return result, r.explain(ctx, err)
+}
+
+// recorded makes a verb that brings something up leave its timeline; the function is called with the verb's end.
+func (r *run) recorded(next plan.Progress) (plan.Progress, func(error) error) {
+	if r.verb != plan.VerbInit {
+		return next, func(error) error { return nil }
+	}
+	rec := newRecorder(next, r.cfg.Paths().Timeline, r.began, r.plan)
+	return rec, rec.close
 }
 
 // warn shows the preflight checks that do not stop the run.

@@ -118,6 +118,7 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 		SocketPath:  paths.Socket,
 		LockPath:    paths.SupervisorLock,
 		StateDir:    paths.PodState,
+		EventsPath:  paths.Events,
 		Version:     buildVersion().Version,
 		Log:         a.stdio.Err,
 		BackOff:     supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},

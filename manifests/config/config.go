@@ -248,6 +248,8 @@ type Paths struct {
 	Journal        string // /var/lib/kubecrank/journal.jsonl
 	Components     string // /var/lib/kubecrank/components
 	SupervisorLog  string // /var/lib/kubecrank/supervisor.log
+	Timeline       string // /var/lib/kubecrank/timeline.jsonl: what the last init that changed something did, and when
+	Events         string // /var/lib/kubecrank/events.jsonl: what the supervisors told
 	PodState       string // /var/lib/kubecrank/pods: what the supervisor remembers of running containers
 	Run            string // /run/kubecrank
 	Socket         string // /run/kubecrank/supervisor.sock

@@ -18,6 +18,8 @@ func PathsBelow(root string) Paths {
 		Journal:          below("/var/lib/kubecrank/journal.jsonl"),
 		Components:       below("/var/lib/kubecrank/components"),
 		SupervisorLog:    below("/var/lib/kubecrank/supervisor.log"),
+		Timeline:         below("/var/lib/kubecrank/timeline.jsonl"),
+		Events:           below("/var/lib/kubecrank/events.jsonl"),
 		PodState:         below("/var/lib/kubecrank/pods"),
 		Run:              below("/run/kubecrank"),
 		Socket:           below("/run/kubecrank/supervisor.sock"),

@@ -15,6 +15,7 @@ type history struct {
 	log   *slog.Logger
 	begin time.Time                 // the zero of Event.Offset
 	count func(kind, reason string) // for metrics
+	file  *eventFile                // keeps them on disk; nil for nobody
 
 	mu          sync.Mutex
 	pods        map[string]*podEvents // by full name; "" for the supervisor's own
@@ -63,6 +64,13 @@ func (h *history) add(key string, e runtime.Event) {
 		}
 		h.log.LogAttrs(context.Background(), level, e.Message, attrs...)
 	}
+	if h.file != nil && (repeated <= eachKept || repeated&(repeated-1) == 0) {
+		kept := e
+		if repeated > 1 {
+			kept.Count = repeated
+		}
+		h.file.put(kept)
+	}
 	for ch := range h.subscribers {
 		select {
 		case ch <- e:
@@ -87,7 +95,7 @@ func (h *history) remember(key string, e runtime.Event) int {
 		for i := len(p.events) - 1; i >= max(0, len(p.events)-recent); i-- {
 			old := &p.events[i]
 			if old.Container == e.Container && old.Reason == e.Reason && old.Message == e.Message {
-				old.Count = max(old.Count, 1) + 1
+				old.Count = max(old.Count+1, 2, e.Count)
 				old.Time = e.Time
 				return old.Count
 			}
@@ -100,6 +108,9 @@ func (h *history) remember(key string, e runtime.Event) int {
 	return 1
 }
 
+// eachKept is how many of a row are on disk one by one: the probes of a slow start are a part of the timeline.
+const eachKept = 256
+
 // recent is how far back a repetition is looked for: a few probes may fail in turns.
 const recent = 6
 
@@ -107,7 +118,8 @@ const recent = 6
 // of its own: the timeline is made of it.
 func repeats(reason string) bool {
 	switch reason {
-	case reasonUnhealthy, reasonProbeWarning, reasonBackOff, reasonFailed, reasonFailedSandbox, reasonFailedKill, reasonInvalid:
+	case reasonUnhealthy, reasonEarly, reasonProbeWarning, reasonBackOff,
+		reasonFailed, reasonFailedSandbox, reasonFailedKill, reasonInvalid:
 		return true
 	default:
 		return false
@@ -175,10 +187,13 @@ const (
 	reasonInvalid       = "FailedValidation"
 
 	// Ours: what the kubelet tells through the API server's pod status instead.
+	reasonSession   = "SupervisorStarted"
 	reasonAdopted   = "Adopted"
 	reasonWaiting   = "Waiting"
 	reasonExited    = "Exited"
+	reasonEarly     = "EarlyProbe" // failed before it counts: see EagerProbeAnnotation
 	reasonStartedUp = "StartupSucceeded"
+	reasonProbedOK  = "ReadinessSucceeded"
 	reasonReady     = "Ready"
 	reasonNotReady  = "NotReady"
 	reasonStopped   = "Stopped"

@@ -213,7 +213,9 @@ func (p *pod) onProbe(e evProbe) {
 		p.event(c, warning, reasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))
 	case !good:
 		c.probe = fmt.Sprintf("%s probe failed: %s", e.kind, e.text)
-		if !e.early {
+		if e.early {
+			p.event(c, normal, reasonEarly, c.probe)
+		} else {
 			p.event(c, warning, reasonUnhealthy, c.probe)
 		}
 		if e.detail != "" {
@@ -232,6 +234,9 @@ func (p *pod) onProbe(e evProbe) {
 			p.unhealthy(c, liveness, c.spec.LivenessProbe)
 		}
 	case readiness:
+		if good && !c.ready {
+			p.event(c, normal, reasonProbedOK, "Readiness probe succeeded")
+		}
 		c.ready = good
 	default:
 		p.log.Error("a probe of an unknown kind", "pod", p.fullName, "kind", string(e.kind))

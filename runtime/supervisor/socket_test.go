@@ -34,14 +34,22 @@ func runLive(t *testing.T, dir string) *live {
 	t.Helper()
 	l := &live{rt: &fakeRuntime{}, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan error, 1)}
 	l.opts = Options{Runtime: l.rt, RuntimeName: "fake", Sources: []source.Source{l.src}, Version: "v0",
-		SocketPath: filepath.Join(dir, "run", "supervisor.sock"), LockPath: filepath.Join(dir, "run", "supervisor.lock"), StateDir: filepath.Join(dir, "state")}
+		SocketPath: filepath.Join(dir, "run", "supervisor.sock"), LockPath: filepath.Join(dir, "run", "supervisor.lock"), StateDir: filepath.Join(dir, "state"),
+		EventsPath: filepath.Join(dir, "state", "events.jsonl")}
 	l.client = NewClient(l.opts.SocketPath)
 	ready := make(chan struct{})
 	l.opts.Ready = func() { close(ready) }
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(t.Context())
-	go func() { l.done <- Run(ctx, l.opts) }()
-	t.Cleanup(l.cancel)
+	go func() {
+		defer close(l.done)
+		l.done <- Run(ctx, l.opts)
+	}()
+	t.Cleanup(func() { // it writes into the test's directory
+		l.cancel()
+		for range l.done {
+		}
+	})
 	select {
 	case <-ready:
 	case err := <-l.done:
@@ -86,7 +94,7 @@ func TestSocket(t *testing.T) {
 	if err := l.client.Events(t.Context(), false, func(e runtime.Event) { past = append(past, e.Pod+" "+e.Reason) }); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"b Waiting", "a Started", "a Ready", "b Started", "b Ready"}; !sameSet(past, want) {
+	if want := []string{" SupervisorStarted", "b Waiting", "a Started", "a Ready", "b Started", "b Ready"}; !sameSet(past, want) {
 		t.Errorf("the events are %q, want %q", past, want)
 	}
 

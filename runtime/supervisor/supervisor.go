@@ -38,6 +38,7 @@ type Options struct {
 	SocketPath  string // of the control socket; its directory is made, with mode 0700
 	LockPath    string // one supervisor at a time; holds the PID as text
 	StateDir    string // what adoption needs is kept here; "" keeps it in memory
+	EventsPath  string // of the file that keeps events beyond the supervisor's life (ReadEvents); "" for none
 	Version     string
 	Log         io.Writer     // structured text lines; nil for none
 	BackOff     BackOffLimits // zero values are the kubelet's
@@ -131,7 +132,7 @@ func Run(ctx context.Context, opts Options) error {
 		defer stopMetrics()
 	}
 	s.work.Go(func() { s.slim(ctx) })
-	s.log.Info("supervisor started", "pid", os.Getpid(), "version", opts.Version, "runtime", opts.RuntimeName)
+	s.beginSession()
 	if opts.Ready != nil {
 		opts.Ready()
 	}
@@ -164,13 +165,30 @@ func newSupervisor(opts Options) (*supervisor, error) {
 	s.view.Store(&view{})
 	s.metrics = newMetrics()
 	s.history.count = s.metrics.happened
+	if opts.EventsPath != "" {
+		s.history.load(opts.EventsPath)
+		s.history.file = newEventFile(opts.EventsPath, log)
+	}
 	return s, nil
+}
+
+// beginSession is the first event of this supervisor.
+func (s *supervisor) beginSession() {
+	message := fmt.Sprintf("Supervisor started (PID %d)", os.Getpid())
+	if s.opts.Version != "" {
+		message = fmt.Sprintf("Supervisor %s started (PID %d)", s.opts.Version, os.Getpid())
+	}
+	s.history.add("", runtime.Event{Type: normal, Reason: reasonSession, Message: message,
+		Session: newSession(s.opts.Version, s.history.begin)})
 }
 
 // supervise runs sources, records and housekeeping beside the main loop, and ends them after it.
 func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) error {
 	listed := make(chan []runtime.Found, 1)
 	s.work.Go(func() { s.list(ctx, listed) })
+	if s.history.file != nil {
+		s.work.Go(func() { s.history.file.run(ctx) })
+	}
 	s.work.Go(func() { s.records.run(ctx) })
 	for i, src := range s.opts.Sources {
 		s.work.Go(func() { s.runSource(ctx, i, src) })
@@ -181,6 +199,9 @@ func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) e
 	gone := s.loop(ctx, listed)
 	cancel()
 	s.work.Wait()
+	if s.history.file != nil {
+		s.history.file.close()
+	}
 	if gone {
 		close(s.stopped) // nothing of ours is written any more: who waits for this may remove it
 	}

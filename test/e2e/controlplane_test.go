@@ -46,6 +46,7 @@ func TestControlPlane(t *testing.T) {
 		{"leases", testLeases},
 		{"dry-run accepted by kubectl", testDryRunAccepted},
 		{"init again", testInitAgain},
+		{"timeline", testTimeline},
 		{"logs", testLogs},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -260,7 +261,7 @@ func testDryRunAccepted(t *testing.T, n *node) {
 // On a healthy node init says so, is done at once, and changes no file of its own.
 func testInitAgain(t *testing.T, n *node) {
 	pids := n.pids()
-	own := []string{"etc", "var/lib/kubecrank/components", "var/lib/kubecrank/journal.jsonl"}
+	own := []string{"etc", "var/lib/kubecrank/components", "var/lib/kubecrank/journal.jsonl", "var/lib/kubecrank/timeline.jsonl"}
 	look := func() (lines []string) {
 		for _, path := range own {
 			lines = append(lines, tree(t, filepath.Join(n.root, path))...)
