@@ -239,7 +239,7 @@ func TestHints(t *testing.T) {
 	}{
 		{
 			Check(spec, expired.CertPEM, expired.KeyPEM, ca.CertPEM, now),
-			"replace it, or remove /pki/apiserver.crt and /pki/apiserver.key to have both issued anew",
+			"renew it with 'kubecrank certs renew all', replace it, or remove /pki/apiserver.crt and /pki/apiserver.key to have both issued anew",
 		},
 		{
 			Check(spec, underOld.CertPEM, underOld.KeyPEM, oldCA.CertPEM, now),

@@ -136,6 +136,11 @@ func (r *Reason) remedy() string {
 		return "put it there without a passphrase (openssl pkey -in {key} -out plain.key) with mode 0600: nobody can type one at boot"
 	case NotYetValid:
 		return "set this machine's clock; if that is right, " + r.replaceRemedy()
+	case Expired:
+		if r.part == partCA || r.files.owner == ownerCA {
+			return r.replaceRemedy()
+		}
+		return "renew it with 'kubecrank certs renew all', " + r.replaceRemedy()
 	case NotEmbedded:
 		return "embed it (kubectl config view --flatten), or remove {cert} to have it made anew"
 	case WrongServer:
