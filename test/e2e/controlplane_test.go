@@ -31,38 +31,54 @@ func TestControlPlane(t *testing.T) {
 	first := n.init()
 	t.Logf("init took %s", first.took.Round(time.Millisecond))
 
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *node)
-	}{
+	n.check(t, mainJob()...)
+	n.check(t, check{"staged components", testStaged}, check{"secret files", testSecretFiles},
+		check{"dry-run accepted by kubectl", testDryRunAccepted}, check{"init again", testInitAgain}, check{"timeline", testTimeline},
+		check{"logs", testLogs})
+	n.resetClean(before)
+	if r := n.run(10*time.Second, "status"); r.code == 0 {
+		t.Errorf("status finds a control plane after reset: %s", r)
+	}
+}
+
+// check is something that a control plane must do.
+type check struct {
+	name string
+	run  func(*testing.T, *node)
+}
+
+// mainJob is what every control plane must do, however it was made.
+func mainJob() []check {
+	return []check{
 		{"status", testStatus},
 		{"readyz", testReadyz},
 		{"versions", testVersions},
-		{"staged components", testStaged},
-		{"secret files", testSecretFiles},
 		{"workload", testWorkload},
 		{"namespace", testNamespace},
 		{"service account token", testToken},
 		{"leases", testLeases},
-		{"dry-run accepted by kubectl", testDryRunAccepted},
-		{"init again", testInitAgain},
-		{"timeline", testTimeline},
-		{"logs", testLogs},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	}
+}
+
+// check runs checks one after the other, each as a test of its own.
+func (n *node) check(t *testing.T, checks ...check) {
+	t.Helper()
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
 			sub := *n
 			sub.t = t
-			test.run(t, &sub)
+			c.run(t, &sub)
 		})
 	}
+}
 
+// resetClean resets, and wants the machine as it was.
+func (n *node) resetClean(before []string) {
+	n.t.Helper()
 	reset := n.must("reset", "--force")
-	t.Logf("reset took %s", reset.took.Round(time.Millisecond))
+	n.t.Logf("reset took %s", reset.took.Round(time.Millisecond))
 	if diff := difference(before, n.snapshot()); diff != "" {
-		t.Errorf("reset does not restore the machine:\n%s", diff)
-	}
-	if r := n.run(10*time.Second, "status"); r.code == 0 {
-		t.Errorf("status finds a control plane after reset: %s", r)
+		n.t.Errorf("reset does not restore the machine:\n%s", diff)
 	}
 }
 
@@ -79,7 +95,7 @@ func testStatus(t *testing.T, n *node) {
 		}
 	}
 	slices.Sort(names)
-	if !slices.Equal(names, components()) {
+	if !slices.Equal(names, n.pods) {
 		t.Errorf("the pods are %v", names)
 	}
 	if r := n.must("status"); !strings.Contains(r.stdout, "kube-apiserver") {
@@ -102,7 +118,7 @@ func testVersions(t *testing.T, n *node) {
 	if err := json.Unmarshal([]byte(n.kubectl("version", "-o", "json")), &v); err != nil {
 		t.Fatal(err)
 	}
-	if v.ClientVersion.GitVersion != "v1.36.3" || v.ServerVersion != v.ClientVersion {
+	if v.ClientVersion.GitVersion != n.version || v.ServerVersion != v.ClientVersion {
 		t.Errorf("kubectl version says %+v", v)
 	}
 }
@@ -170,7 +186,7 @@ func testSecretFiles(t *testing.T, n *node) {
 func testWorkload(t *testing.T, n *node) {
 	n.kubectl("create", "namespace", "work")
 	n.kubectl("-n", "work", "create", "deployment", "web", "--image=registry.k8s.io/pause:3.10", "--replicas=2")
-	n.eventually(30*time.Second, "two pods that cannot be scheduled", func() error {
+	n.eventually(time.Minute, "two pods that cannot be scheduled", func() error {
 		out := n.kubectl("-n", "work", "get", "pods", "-o",
 			`jsonpath={range .items[*]}{.metadata.ownerReferences[0].kind} {.status.phase} {.status.conditions[0].reason}{"\n"}{end}`)
 		if out != "ReplicaSet Pending Unschedulable\nReplicaSet Pending Unschedulable\n" {

@@ -29,7 +29,10 @@ import (
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-var program = flag.String("kubecrank", "../../bin/kubecrank", "the program under test")
+var (
+	program = flag.String("kubecrank", "../../bin/kubecrank", "the program under test")
+	bin     = flag.String("bin", "../../bin", "the directory of the components that make built")
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -49,11 +52,14 @@ func TestMain(m *testing.M) {
 
 // node is one control plane below a root directory.
 type node struct {
-	t      testing.TB
-	base   string // a temporary directory that everybody may enter
-	root   string // base/root: does not exist before init; "" for the default paths
-	offset int
-	cred   *syscall.Credential // nil: this process's own user
+	t          testing.TB
+	base       string // a temporary directory that everybody may enter
+	root       string // base/root: does not exist before init; "" for the default paths
+	offset     int
+	cred       *syscall.Credential // nil: this process's own user
+	components string              // the directory of its components; "" for those inside the program
+	version    string              // of Kubernetes
+	pods       []string            // the names of its pods, sorted
 }
 
 var lastOffset atomic.Int64
@@ -69,7 +75,7 @@ func newNode(t testing.TB) *node {
 	if err := os.Chmod(base, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, base: base, root: filepath.Join(base, "root"), offset: freeOffset(t)}
+	n := &node{t: t, base: base, root: filepath.Join(base, "root"), offset: freeOffset(t), version: "v1.36.3", pods: components()}
 	t.Cleanup(n.cleanUp)
 	return n
 }
@@ -156,6 +162,9 @@ func (n *node) command(ctx context.Context, args ...string) *exec.Cmd {
 	if n.offset != 0 {
 		all = append(all, "--port-offset", strconv.Itoa(n.offset))
 	}
+	if n.components != "" {
+		all = append(all, "--components-dir", n.components)
+	}
 	cmd := exec.CommandContext(ctx, *program, append(all, args...)...)
 	cmd.Dir = n.base
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.base}
@@ -240,14 +249,14 @@ func (n *node) pids() map[string][2]int {
 func (n *node) waitReady() {
 	n.t.Helper()
 	n.eventually(time.Minute, "all pods ready", func() error {
-		if s := n.status(); !s.Ready || len(s.Pods) != len(components()) {
+		if s := n.status(); !s.Ready || len(s.Pods) != len(n.pods) {
 			return fmt.Errorf("ready: %t, %d pods: %+v", s.Ready, len(s.Pods), s.Pods)
 		}
 		return nil
 	})
 }
 
-// components are the names of the four pods.
+// components are the names of the four pods that there are by default.
 func components() []string {
 	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 }

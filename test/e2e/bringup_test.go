@@ -1,0 +1,198 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bringUp is a control plane that is made in one particular way.
+type bringUp struct {
+	name string
+	// file prepares what the configuration names, and returns the kubeadm file:
+	// the fields of its InitConfiguration and of its ClusterConfiguration.
+	file func(t *testing.T, n *node) (init, cluster string)
+	// seen looks at whether what was asked for is there.
+	seen func(t *testing.T, n *node)
+}
+
+// A control plane comes up with each of these kubeadm files, passes the main
+// job's checks, shows what was asked for in what runs, and is reset clean.
+// They come up one after the other, and then are checked side by side: that is
+// mostly waiting for the controller manager, which starts its controllers five
+// seconds after it is healthy, and leaves a namespace alone for another five.
+func TestBringUp(t *testing.T) {
+	for _, b := range []bringUp{
+		{"RSA keys", rsaFile, rsaSeen},
+		{"external etcd", externalEtcdFile, externalEtcdSeen},
+		{"dual stack", dualStackFile, dualStackSeen},
+		{"external CA", externalCAFile, externalCASeen},
+		{"patches", patchesFile, patchesSeen},
+		{"volumes and environment", volumesFile, volumesSeen},
+	} {
+		t.Run(b.name, func(t *testing.T) {
+			n := newNode(t)
+			init, cluster := b.file(t, n)
+			file := n.kubeadmFile(init, cluster)
+			before := n.snapshot()
+			r := n.must("init", "--config", file)
+			t.Logf("init took %s", r.took.Round(time.Millisecond))
+			t.Parallel()
+			n.check(t, append(mainJob(), check{b.name, b.seen})...)
+			n.resetClean(before)
+		})
+	}
+}
+
+// kubeadmFile writes a kubeadm file and returns its path.
+func (n *node) kubeadmFile(init, cluster string) string {
+	n.t.Helper()
+	path := filepath.Join(n.base, "kubeadm.yaml")
+	n.write(path, fmt.Sprintf(`apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: 127.0.0.1}
+%s
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+%s
+`, init, cluster))
+	return path
+}
+
+// write makes a file, and the directories above it.
+func (n *node) write(path, content string) {
+	n.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// proc is a list of /proc of a pod's process, such as its environ or cmdline.
+func (n *node) proc(pod, name string) []string {
+	n.t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", n.pod(pod).PID, name))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+}
+
+// wantProc fails the test unless all of it is in a list of /proc of the pod's process.
+func (n *node) wantProc(pod, name string, want ...string) {
+	n.t.Helper()
+	got := n.proc(pod, name)
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			n.t.Errorf("%s of %s lacks %q: %q", name, pod, w, got)
+		}
+	}
+}
+
+// Patches of the three kinds. The variable of the strategic one takes its value
+// from the label of the merge one, so that both are seen in the process.
+func patchesFile(_ *testing.T, n *node) (init, cluster string) {
+	dir := filepath.Join(n.base, "patches")
+	n.write(filepath.Join(dir, "kube-scheduler0+strategic.yaml"), `spec:
+  containers:
+  - name: kube-scheduler
+    env:
+    - name: TEAM
+      valueFrom: {fieldRef: {fieldPath: "metadata.labels['team']"}}
+`)
+	n.write(filepath.Join(dir, "kube-scheduler1+merge.yaml"), "metadata: {labels: {team: platform}}\n")
+	n.write(filepath.Join(dir, "etcd+json.json"),
+		`[{"op": "add", "path": "/spec/containers/0/command/-", "value": "--quota-backend-bytes=4294967296"}]`)
+	return "patches: {directory: " + dir + "}", ""
+}
+
+func patchesSeen(_ *testing.T, n *node) {
+	n.wantProc("kube-scheduler", "environ", "TEAM=platform")
+	n.wantProc("etcd", "cmdline", "--quota-backend-bytes=4294967296")
+}
+
+// Extra volumes are there for the process (its audit log is written into one,
+// after the policy of the other), and extra variables are in its environment.
+func volumesFile(_ *testing.T, n *node) (init, cluster string) {
+	n.write(filepath.Join(n.base, "audit/policy.yaml"), `apiVersion: audit.k8s.io/v1
+kind: Policy
+rules: [{level: Metadata, verbs: [create], resources: [{group: "", resources: [namespaces]}]}]
+`)
+	return "nodeRegistration: {name: node-1}", strings.ReplaceAll(`etcd:
+  local:
+    extraEnvs: [{name: ETCD_MAX_REQUEST_BYTES, value: "3000000"}]
+apiServer:
+  extraArgs: [{name: audit-policy-file, value: BASE/audit/policy.yaml}, {name: audit-log-path, value: BASE/audit/log/audit.log}]
+  extraVolumes:
+  - {name: policy, hostPath: BASE/audit/policy.yaml, mountPath: BASE/audit/policy.yaml, pathType: File, readOnly: true}
+  - {name: log, hostPath: BASE/audit/log, mountPath: BASE/audit/log, pathType: DirectoryOrCreate}
+  extraEnvs: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: ON_NODE, value: "on $(NODE)"}]
+controllerManager:
+  extraEnvs: [{name: GODEBUG, value: x509sha1=1}]
+scheduler:
+  extraEnvs: [{name: EMPTY}]
+`, "BASE", n.base)
+}
+
+func volumesSeen(t *testing.T, n *node) {
+	n.wantProc("kube-apiserver", "environ", "NODE=node-1", "ON_NODE=on node-1")
+	n.wantProc("kube-controller-manager", "environ", "GODEBUG=x509sha1=1")
+	n.wantProc("kube-scheduler", "environ", "EMPTY=")
+	n.wantProc("etcd", "environ", "ETCD_MAX_REQUEST_BYTES=3000000")
+	log, err := os.ReadFile(filepath.Join(n.base, "audit/log/audit.log"))
+	if err != nil || !strings.Contains(string(log), `"objectRef":{"resource":"namespaces","name":"work"`) {
+		t.Errorf("the audit log does not tell of the namespace that was made (%v):\n%s", err, log)
+	}
+	// What is in a directory that the user named is the user's: reset leaves it.
+	if err := os.RemoveAll(filepath.Join(n.base, "audit/log")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Two families of addresses for services and pods.
+func dualStackFile(t *testing.T, n *node) (init, cluster string) {
+	const loopback6 = "00000000000000000000000000000001"
+	if addresses, _ := os.ReadFile("/proc/net/if_inet6"); !strings.HasPrefix(string(addresses), loopback6) &&
+		!strings.Contains(string(addresses), "\n"+loopback6) {
+		t.Skip("the loopback interface has no IPv6 address")
+	}
+	return "", `networking: {serviceSubnet: "10.96.0.0/16,fd00:10:96::/112", podSubnet: "10.244.0.0/16,fd00:10:244::/56"}`
+}
+
+// A service has an address of each family, and a node a pod subnet of each; the API server listens on both.
+func dualStackSeen(t *testing.T, n *node) {
+	n.apply(`{apiVersion: v1, kind: Service, metadata: {name: both, namespace: default},
+		spec: {ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]}}`)
+	got := strings.Fields(n.kubectl("get", "service", "both", "-o", "jsonpath={.spec.clusterIPs[0]} {.spec.clusterIPs[1]}"))
+	if len(got) != 2 || !strings.HasPrefix(got[0], "10.96.") || !strings.HasPrefix(got[1], "fd00:10:96::") {
+		t.Errorf("the service has the addresses %q", got)
+	}
+	n.apply(`{apiVersion: v1, kind: Node, metadata: {name: node-1}}`)
+	n.eventually(20*time.Second, "a pod subnet of each family for the node", func() error {
+		got := strings.Fields(n.kubectl("get", "node", "node-1", "-o", "jsonpath={.spec.podCIDRs[0]} {.spec.podCIDRs[1]}"))
+		if len(got) != 2 || !strings.HasPrefix(got[0], "10.244.") || !strings.HasPrefix(got[1], "fd00:10:244:") {
+			return fmt.Errorf("it has %q", got)
+		}
+		return nil
+	})
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		n.servedCertificate(host)
+	}
+}
+
+// apply makes an object through the API.
+func (n *node) apply(object string) {
+	n.t.Helper()
+	if r := n.runWithInput(object, time.Minute, "kubectl", "create", "-f", "-"); r.code != 0 {
+		n.t.Fatal(r)
+	}
+}
