@@ -78,18 +78,7 @@ func (a *app) renewConfig(set *pflag.FlagSet, opts renewOptions) (config.Config,
 		}
 		return cfg, nil
 	}
-	d, errs, err := a.readDocuments(set, opts.file)
-	if err != nil {
-		return cfg, err
-	}
-	cfg, more := d.Apply("init", cfg)
-	errs = append(errs, more...)
-	completed := cfg.Complete(anyHost(cfg))
-	errs = append(errs, d.Locate("init", completed.Validate())...)
-	if err := errors.Join(errs...); err != nil {
-		return cfg, &usageError{err: err}
-	}
-	return cfg, nil
+	return a.fileConfig(set, opts.file, cfg, "restart")
 }
 
 func (a *app) runRenew(ctx context.Context, cfg config.Config, opts renewOptions) error {

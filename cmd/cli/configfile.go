@@ -50,8 +50,9 @@ func (a *app) initInput(set *pflag.FlagSet, flags *configFlags) (input, error) {
 
 // readDocuments reads a configuration file, and shows its warnings. errs are
 // those of its form; err is for a file that cannot be read, or that flags contradict.
-func (a *app) readDocuments(set *pflag.FlagSet, file string) (d *config.Documents, errs []error, err error) {
-	if err := mixed(set); err != nil {
+// own are flags of the verb that no document has.
+func (a *app) readDocuments(set *pflag.FlagSet, file string, own ...string) (d *config.Documents, errs []error, err error) {
+	if err := mixed(set, own); err != nil {
 		return nil, nil, err
 	}
 	data, err := a.readConfigFile("config", file)
@@ -61,6 +62,22 @@ func (a *app) readDocuments(set *pflag.FlagSet, file string) (d *config.Document
 	d, errs = config.Parse(fileName(file), data)
 	a.warn(d.Name, d.Warnings)
 	return d, errs, nil
+}
+
+// fileConfig is a configuration file's, for verbs that need it checked as init would, on whatever machine.
+func (a *app) fileConfig(set *pflag.FlagSet, file string, base config.Config, own ...string) (config.Config, error) {
+	d, errs, err := a.readDocuments(set, file, own...)
+	if err != nil {
+		return base, err
+	}
+	cfg, more := d.Apply("init", base)
+	errs = append(errs, more...)
+	completed := cfg.Complete(anyHost(cfg))
+	errs = append(errs, d.Locate("init", completed.Validate())...)
+	if err := errors.Join(errs...); err != nil {
+		return cfg, &usageError{err: err}
+	}
+	return cfg, nil
 }
 
 // warn shows the warnings about a file.
@@ -74,10 +91,10 @@ func (a *app) warn(file string, warnings []string) {
 }
 
 // mixed refuses flags that say what belongs into the file, with kubeadm's words.
-func mixed(set *pflag.FlagSet) error {
+func mixed(set *pflag.FlagSet, own []string) error {
 	var names []string
 	set.Visit(func(f *pflag.Flag) {
-		if !config.GoesWithFile(f.Name) {
+		if !config.GoesWithFile(f.Name) && !slices.Contains(own, f.Name) {
 			names = append(names, f.Name)
 		}
 	})

@@ -101,7 +101,7 @@ func (a *app) kubectlEnv(args []string, needed bool) ([]string, error) {
 		err := fmt.Errorf("cannot run kubectl: there is no control plane here: %s does not exist", kubeconfig)
 		return nil, withHint(err, a.notHereHint())
 	default:
-		return nil, withHint(fmt.Errorf("cannot run kubectl: %w", err), "run it as the user who ran kubecrank init, or with sudo")
+		return nil, withHint(fmt.Errorf("cannot run kubectl: %w", err), asOwner)
 	}
 	env = slices.DeleteFunc(slices.Clone(env), func(e string) bool { return strings.HasPrefix(e, "KUBECONFIG=") })
 	return append(env, "KUBECONFIG="+kubeconfig), nil

@@ -80,21 +80,38 @@ func NewKubeconfig(spec KubeconfigSpec, ca Pair, p Params) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make %s: %w", spec.Name, err)
 	}
-	context := spec.User + "@" + spec.ClusterName
+	return spec.write(ca, &clientcmdapi.AuthInfo{ClientCertificateData: pair.CertPEM, ClientKeyData: pair.KeyPEM})
+}
+
+// NewTokenKubeconfig makes a kubeconfig whose user has a token instead of a
+// certificate. It needs the CA's certificate alone.
+func NewTokenKubeconfig(spec KubeconfigSpec, ca Pair, token config.Secret) ([]byte, error) {
+	return spec.write(ca, &clientcmdapi.AuthInfo{Token: string(token)})
+}
+
+func (s KubeconfigSpec) write(ca Pair, user *clientcmdapi.AuthInfo) ([]byte, error) {
+	context := s.User + "@" + s.ClusterName
 	data, err := clientcmd.Write(clientcmdapi.Config{
 		Clusters: map[string]*clientcmdapi.Cluster{
-			spec.ClusterName: {Server: spec.Server, CertificateAuthorityData: encodeCert(ca.Certificate())},
+			s.ClusterName: {Server: s.Server, CertificateAuthorityData: encodeCert(ca.Certificate())},
 		},
 		Contexts: map[string]*clientcmdapi.Context{
-			context: {Cluster: spec.ClusterName, AuthInfo: spec.User},
+			context: {Cluster: s.ClusterName, AuthInfo: s.User},
 		},
-		AuthInfos: map[string]*clientcmdapi.AuthInfo{
-			spec.User: {ClientCertificateData: pair.CertPEM, ClientKeyData: pair.KeyPEM},
-		},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{s.User: user},
 		CurrentContext: context,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot make %s: %w", spec.Name, err)
+		return nil, fmt.Errorf("cannot make %s: %w", s.Name, err)
 	}
 	return data, nil
+}
+
+// ClusterOf is the cluster of a kubeconfig's current context. The error is a *Reason.
+func ClusterOf(data []byte) (name, server string, err error) {
+	k, r := parseKubeconfig(data)
+	if r != nil {
+		return "", "", r
+	}
+	return k.config.Contexts[k.config.CurrentContext].Cluster, k.cluster.Server, nil
 }
