@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os/signal"
-	"reflect"
+	"slices"
+	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -22,30 +21,40 @@ import (
 
 // statusOptions is what status runs on.
 type statusOptions struct {
+	pod    string // only this one; "" for all
 	format string
 	watch  bool
+	events bool
 }
 
 func newStatus(a *app) *cobra.Command {
 	var opts statusOptions
 	cmd := &cobra.Command{
-		Use:     "status",
+		Use:     "status [POD]",
 		Short:   "Show the static pods that the supervisor runs",
 		GroupID: groupOperate,
-		Long: `Show the static pods that the supervisor runs, and what is wrong with them.
+		Long: `Show the static pods that the supervisor runs, and what is wrong with them; with the
+name of a pod (or name_namespace), all that is known of it, with its events.
 
 The exit code is 0 when all are ready, 4 when one is not, and 1 when no supervisor
-is running.`,
+is running. With --events it is 0, and without a supervisor they are read from disk.`,
 		Example: `  kubecrank status
   kubecrank status --watch
+  kubecrank status etcd
+  kubecrank status --events
   kubecrank status -o json | jq -r '.pods[] | select(.ready | not) | .name'`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		Args:              atMostOneArg("POD"),
+		ValidArgsFunction: a.completePods,
 	}
 	output := addOutput(cmd, cmd.Flags(), "table", "json", "yaml")
-	cmd.Flags().BoolVarP(&opts.watch, "watch", "w", false, "Go on and show every change, until Ctrl-C.")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Flags().BoolVarP(&opts.watch, "watch", "w", false,
+		"Go on and show every change, until Ctrl-C. A terminal is redrawn; JSON is one object per line.")
+	cmd.Flags().BoolVar(&opts.events, "events", false, "What happened, instead of what is.")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opts.format = output.value
+		if len(args) > 0 {
+			opts.pod = args[0]
+		}
 		return a.runStatus(cmd.Context(), opts)
 	}
 	return cmd
@@ -53,12 +62,18 @@ is running.`,
 
 func (a *app) runStatus(ctx context.Context, opts statusOptions) error {
 	client := a.client()
+	if opts.events {
+		return a.showEvents(ctx, client, opts)
+	}
 	if opts.watch {
-		return a.watchStatus(ctx, client, opts.format)
+		return a.watchStatus(ctx, client, opts)
 	}
 	st, err := client.Status(ctx)
 	if err != nil {
 		return a.explainNotRunning(err)
+	}
+	if opts.pod != "" {
+		return a.describePod(ctx, client, st, opts)
 	}
 	if err := printStatus(a.stdio.Out, st, opts.format, time.Now()); err != nil {
 		return err
@@ -96,63 +111,6 @@ func (a *app) rootFlag() string {
 	return " --root " + a.global.root
 }
 
-// statusPeriod is how often --watch asks.
-const statusPeriod = 250 * time.Millisecond
-
-// statusClient is what watching needs of a supervisor's client.
-type statusClient interface {
-	Status(ctx context.Context) (runtime.Status, error)
-}
-
-// watchStatus shows the status again whenever it changes: redrawn in place on a
-// terminal, one after the other in a pipe.
-func (a *app) watchStatus(ctx context.Context, client statusClient, format string) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	redraw := a.stdio.isTerminal(a.stdio.Out) && format == "table"
-	var last runtime.Status
-	var lastErr error
-	lines := 0
-	for first := true; ; first = false {
-		st, err := client.Status(ctx)
-		if ctx.Err() != nil {
-			return watchResult(last, lastErr)
-		}
-		changed := first || !reflect.DeepEqual(st, last) || fmt.Sprint(err) != fmt.Sprint(lastErr)
-		last, lastErr = st, err
-		if changed || redraw {
-			var b strings.Builder
-			if err != nil {
-				fmt.Fprintln(&b, err)
-			} else if err := printStatus(&b, st, format, time.Now()); err != nil {
-				return err
-			}
-			lines = a.show(b.String(), lines, redraw)
-		}
-		select {
-		case <-ctx.Done():
-			return watchResult(last, lastErr)
-		case <-time.After(statusPeriod):
-		}
-	}
-}
-
-// show writes text over the lines that were written before, or after them.
-func (a *app) show(text string, lines int, redraw bool) int {
-	if redraw && lines > 0 {
-		fmt.Fprintf(a.stdio.Out, "\x1b[%dA\x1b[J", lines)
-	}
-	fmt.Fprint(a.stdio.Out, text)
-	return strings.Count(text, "\n")
-}
-
-func watchResult(st runtime.Status, err error) error {
-	if err != nil {
-		return err
-	}
-	return readiness(st)
-}
-
 func printStatus(w io.Writer, st runtime.Status, format string, now time.Time) error {
 	switch format {
 	case "json":
@@ -173,26 +131,43 @@ func printTable(w io.Writer, st runtime.Status, now time.Time) error {
 		_, err := fmt.Fprintln(w, "No static pods.")
 		return err
 	}
-	namespaces := severalNamespaces(st.Pods)
+	namespaces, messages := severalNamespaces(st.Pods), hasMessage(st.Pods)
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	if namespaces {
 		fmt.Fprint(t, "NAMESPACE\t")
 	}
-	fmt.Fprintln(t, "POD\tREADY\tSTATE\tRESTARTS\tPID\tAGE")
+	fmt.Fprint(t, "POD\tREADY\tSTATE\tRESTARTS\tPID\tAGE")
+	if messages {
+		fmt.Fprint(t, "\tMESSAGE")
+	}
+	fmt.Fprintln(t)
 	for _, p := range st.Pods {
 		if namespaces {
 			fmt.Fprintf(t, "%s\t", p.Namespace)
 		}
-		pid, age := "-", "-"
-		if p.PID != 0 {
-			pid = fmt.Sprint(p.PID)
+		fmt.Fprint(t, strings.Join(columns(p, now), "\t"))
+		if messages {
+			fmt.Fprintf(t, "\t%s", p.Message)
 		}
-		if p.StartedAt != nil {
-			age = duration.HumanDuration(max(0, now.Sub(*p.StartedAt)))
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", p.Name, readyColumn(p), p.State, p.Restarts, pid, age)
+		fmt.Fprintln(t)
 	}
 	return t.Flush()
+}
+
+// columns are what the table says of a pod, without its namespace and message.
+func columns(p runtime.PodStatus, now time.Time) []string {
+	pid, age := "-", "-"
+	if p.PID != 0 {
+		pid = strconv.Itoa(p.PID)
+	}
+	if p.StartedAt != nil {
+		age = duration.HumanDuration(max(0, now.Sub(*p.StartedAt)))
+	}
+	return []string{p.Name, readyColumn(p), p.State, strconv.Itoa(p.Restarts), pid, age}
+}
+
+func hasMessage(pods []runtime.PodStatus) bool {
+	return slices.ContainsFunc(pods, func(p runtime.PodStatus) bool { return p.Message != "" })
 }
 
 func severalNamespaces(pods []runtime.PodStatus) bool {

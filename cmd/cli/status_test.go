@@ -57,4 +57,12 @@ Problems:
 	if !strings.HasPrefix(b.String(), "NAMESPACE     POD              READY") {
 		t.Errorf("two namespaces, but no column for them:\n%s", b.String())
 	}
+	st.Pods[1].State, st.Pods[1].Message = "Waiting", "waiting for etcd to start"
+	b.Reset()
+	if err := printStatus(&b, st, "table", now); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), " AGE   MESSAGE\n") || !strings.Contains(b.String(), " waiting for etcd to start\n") {
+		t.Errorf("what a pod waits for is not told:\n%s", b.String())
+	}
 }

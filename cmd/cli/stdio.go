@@ -49,10 +49,16 @@ func (s Stdio) isTerminal(stream any) bool {
 
 // width is the number of columns of a terminal, 80 when nobody knows.
 func (s Stdio) width(stream any) int {
+	width, _ := s.size(stream)
+	return width
+}
+
+// size is the number of columns and lines of a terminal, 80 and 24 when nobody knows.
+func (s Stdio) size(stream any) (width, height int) {
 	if f, ok := stream.(interface{ Fd() uintptr }); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			return w
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
+			return w, h
 		}
 	}
-	return 80
+	return 80, 24
 }
