@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,6 +213,46 @@ func TestStatic_074_HTTPS(t *testing.T) {
 	err = check(t, corev1.ProbeHandler{HTTPGet: a}, Target{})
 	if !Failed(err) || !strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
 		t.Errorf("plain server: %v", err)
+	}
+}
+
+// A probe offers the cheaper key exchanges, and all that the kubelet offers to a server that refuses those; that is remembered.
+func TestHTTPSKeyExchange(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		takes   []tls.CurveID
+		want    tls.CurveID
+		refused int32 // handshakes that fail
+	}{
+		{nil, tls.X25519, 0},
+		{[]tls.CurveID{tls.CurveP384}, tls.CurveP384, 0},
+		{[]tls.CurveID{tls.X25519MLKEM768}, tls.X25519MLKEM768, 1},
+	} {
+		got := make(chan tls.CurveID, 1)
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.TLS.CurveID }))
+		var hellos atomic.Int32
+		server.TLS = &tls.Config{CurvePreferences: tc.takes, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			hellos.Add(1)
+			return nil, nil
+		}}
+		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+		server.StartTLS()
+		c, err := New(corev1.ProbeHandler{HTTPGet: action(t, server, "/")}, Target{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := c(t.Context()); err != nil {
+				t.Fatalf("a server that takes %v: %v", tc.takes, err)
+			}
+			if curve := <-got; curve != tc.want {
+				t.Errorf("a server that takes %v: %v was agreed on", tc.takes, curve)
+			}
+		}
+		if n := hellos.Load(); n != 3+tc.refused {
+			t.Errorf("a server that takes %v: %d handshakes", tc.takes, n)
+		}
+		server.Close()
 	}
 }
 

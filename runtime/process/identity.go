@@ -39,7 +39,7 @@ func parseMarker(s string) (marker, bool) {
 		return marker{}, false
 	}
 	restart, err := strconv.Atoi(f[5])
-	if err != nil || restart < 0 {
+	if err != nil || restart < 0 || strconv.Itoa(restart) != f[5] { // no "+1", no "01"
 		return marker{}, false
 	}
 	m := marker{root: f[0], namespace: f[1], pod: f[2], uid: f[3], container: f[4], restart: restart, specHash: f[6]}

@@ -332,11 +332,11 @@ func FuzzPod(f *testing.F) {
 	f.Add([]byte("{\"apiVersion\":\"v1\",\"kind\":\"Pod\"}"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("- \x00"))
-	files, err := filepath.Glob("testdata/*.yaml")
-	if err != nil {
-		f.Fatal(err)
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no manifests: %v", err)
 	}
-	for _, path := range files {
+	for _, path := range append(files, "testdata/defaults.yaml") {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)
