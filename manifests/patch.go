@@ -46,6 +46,7 @@ func (e *PatchError) Hint() string { return e.Remedy }
 // that adds a field which a Pod does not have is an error.
 func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string, errs []error) {
 	patched = slices.Clone(files)
+	touched := map[int]string{} // manifests, and the last patch of each
 	for _, p := range patches {
 		target, note, err := p.target()
 		switch {
@@ -63,9 +64,19 @@ func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string
 			}
 			continue
 		}
-		f, problems := p.apply(patched[i])
-		errs = append(errs, problems...)
-		patched[i] = f
+		pod, problems := p.apply(patched[i])
+		if len(problems) > 0 {
+			errs = append(errs, problems...)
+			continue
+		}
+		patched[i].Pod, touched[i] = pod, p.Name
+	}
+	for i, last := range touched { // once, because writing YAML is most of the work
+		data, err := yaml.Marshal(patched[i].Pod)
+		if err != nil {
+			errs = append(errs, noPod(last, err))
+		}
+		patched[i].Data = data
 	}
 	if len(errs) > 0 {
 		return files, notes, errs
@@ -118,8 +129,8 @@ func (p Patch) kind() string {
 	return strategicType
 }
 
-// apply returns the file as it was if there are errors.
-func (p Patch) apply(f File) (File, []error) {
+// apply returns the patched pod. The one in f stays as it is.
+func (p Patch) apply(f File) (*corev1.Pod, []error) {
 	documents, problems := strictyaml.Split(p.Data)
 	for _, d := range documents {
 		problems = append(problems, d.Check()...)
@@ -129,11 +140,11 @@ func (p Patch) apply(f File) (File, []error) {
 		errs = append(errs, &PatchError{Patch: fmt.Sprintf("%s:%d", p.Name, problem.Line), Problem: problem.Text, Remedy: problem.Remedy})
 	}
 	if len(errs) > 0 {
-		return f, errs
+		return nil, errs
 	}
 	current, err := json.Marshal(f.Pod)
 	if err != nil {
-		return f, []error{fmt.Errorf("cannot patch %s: %w", f.Name, err)}
+		return nil, []error{fmt.Errorf("cannot patch %s: %w", f.Name, err)}
 	}
 	for _, d := range documents {
 		where := p.Name
@@ -142,30 +153,22 @@ func (p Patch) apply(f File) (File, []error) {
 		}
 		patch, err := yaml.YAMLToJSON(d.Text)
 		if err != nil {
-			return f, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: "Correct the YAML."}}
+			return nil, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: "Correct the YAML."}}
 		}
 		if current, err = patchJSON(p.kind(), current, patch); err != nil {
-			return f, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: patchRemedy(p.kind())}}
+			return nil, []error{&PatchError{Patch: where, Problem: err.Error(), Remedy: patchRemedy(p.kind())}}
 		}
 	}
-	return p.decode(f, current)
+	pod, err := decodeObject(current)
+	if err != nil {
+		return nil, []error{noPod(p.Name, err)}
+	}
+	return pod, nil
 }
 
-// decode makes a manifest of the patched object, in kubeadm's form.
-func (p Patch) decode(f File, object []byte) (File, []error) {
-	refuse := func(err error) (File, []error) {
-		return f, []error{&PatchError{Patch: p.Name, Problem: "what comes out is no Pod: " + cause(err),
-			Remedy: "A field of a Pod has another name, place or type; `kubectl explain pod.spec` lists them."}}
-	}
-	decoded, err := decodeObject(object)
-	if err != nil {
-		return refuse(err)
-	}
-	data, err := yaml.Marshal(decoded)
-	if err != nil {
-		return refuse(err)
-	}
-	return File{Name: f.Name, Data: data, Pod: decoded}, nil
+func noPod(patch string, err error) error {
+	return &PatchError{Patch: patch, Problem: "what comes out is no Pod: " + cause(err),
+		Remedy: "A field of a Pod has another name, place or type; `kubectl explain pod.spec` lists them."}
 }
 
 var decoderPrefix = regexp.MustCompile(`^(error unmarshaling JSON: |while decoding JSON: |json: |yaml: )+`)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/test/largest"
 )
 
 // product is kubecrank as a user runs it.
@@ -135,11 +136,16 @@ func (p *product) status(ctx context.Context) (s runtime.Status, err error) {
 	return s, nil
 }
 
-// dryRun is the time of one init --dry-run.
-func (p *product) dryRun(ctx context.Context) (time.Duration, error) {
+// dryRun is the time of one init --dry-run with these arguments.
+func (p *product) dryRun(ctx context.Context, args ...string) (time.Duration, error) {
 	start := time.Now()
-	_, err := p.kubecrank(ctx, "init", "--dry-run", "--apiserver-advertise-address", "127.0.0.1")
+	_, err := p.kubecrank(ctx, append([]string{"init", "--dry-run"}, args...)...)
 	return time.Since(start), err
+}
+
+// largestFile writes a kubeadm file with every field in it, and n items in each list.
+func (p *product) largestFile(n int) (string, error) {
+	return largest.Write(fmt.Sprintf("%s-largest-%d", p.root, n), n)
 }
 
 // again is the time of an init on a healthy node.
