@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -214,8 +215,13 @@ func (j *Journal) write(records []Record) error {
 	if err != nil {
 		return err
 	}
-	if _, err := j.file.Write(data); err != nil {
+	end, err := j.file.Seek(0, io.SeekEnd)
+	if err != nil {
 		return err
+	}
+	if _, err := j.file.Write(data); err != nil {
+		// A full disk may have taken half a line. A later record behind it would make of it garbage in the middle.
+		return errors.Join(err, j.file.Truncate(end))
 	}
 	return j.file.Sync()
 }

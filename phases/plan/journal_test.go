@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 )
@@ -168,6 +172,43 @@ func TestJournalRefusesGarbage(t *testing.T) {
 				t.Error("it can be opened for writing")
 			}
 		})
+	}
+}
+
+// A disk that is full takes half a record. When there is space again, the next one does not stand behind that half.
+func TestJournalOnFullDisk(t *testing.T) { // not parallel: the limit is the process's
+	root := t.TempDir()
+	paths := config.PathsBelow(root)
+	j := openJournal(t, root)
+	if err := j.Commit(begun("init")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(paths.Journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	rec := Record{Verb: "init", What: Intent, Made: &Made{Kind: MadeFile, Path: filepath.Join(root, "f")}}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(info.Size()) + 20, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	err = j.Commit(rec)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err == nil {
+		t.Fatal("the limit did not hold")
+	}
+	if err := j.Commit(rec); err != nil {
+		t.Fatal(err)
+	}
+	if h := loadHistory(t, root); h.Owned[filepath.Join(root, "f")].Kind != MadeFile {
+		t.Errorf("the history is %+v", h)
 	}
 }
 

@@ -139,6 +139,10 @@ func (f *eventFile) write(events []runtime.Event) error {
 	}
 	n, err := f.file.Write(buf.Bytes())
 	f.size += int64(n)
+	if err != nil { // a full disk may have taken half a line: open puts a line's end behind it
+		_ = f.file.Close()
+		f.file = nil
+	}
 	return err
 }
 

@@ -137,3 +137,33 @@ func TestEventFileRepetitions(t *testing.T) {
 		t.Errorf("%d events, the last %+v, %v", len(events), events[len(events)-1], err)
 	}
 }
+
+// After a write that failed, as on a full disk, the next one goes on behind a line's end: only what was torn is lost.
+func TestEventFileDiskFull(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	f := newEventFile(path, quiet())
+	for i, reason := range []string{"One", "Two", "Three"} {
+		if i == 1 { // half of a line goes in, and then nothing more
+			if _, err := f.file.WriteString(`{"reason":"To`); err != nil {
+				t.Fatal(err)
+			}
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				t.Skip(err)
+			}
+			_ = f.file.Close()
+			f.file = full
+		}
+		f.put(runtime.Event{Reason: reason})
+		f.flush()
+		if f.failed != (i == 1) {
+			t.Errorf("%s: failed is %t", reason, f.failed)
+		}
+	}
+	f.close()
+	events, bad, err := ReadEvents(path)
+	if err != nil || bad != 1 || len(events) != 2 || events[1].Reason != "Three" {
+		t.Errorf("on disk are %+v, %d bad lines, %v", events, bad, err)
+	}
+}
