@@ -14,8 +14,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/runtime/logs"
 	"github.com/kubecrank/kubecrank/runtime/payload"
 	"github.com/kubecrank/kubecrank/runtime/process"
 	"github.com/kubecrank/kubecrank/runtime/source"
@@ -29,6 +31,7 @@ type superviseOptions struct {
 	headers      []string // "Name: value", may hold secrets
 	nodeName     string
 	nodeIP       string
+	metrics      string // address, "" for none
 	adoptOnly    bool
 }
 
@@ -68,35 +71,22 @@ leaves the rest running.`,
 		"The node's name, which ends the names of the pods. Default: the host name, in lower case.")
 	flags.StringVar(&opts.nodeIP, "node-ip", "",
 		"The node's IP `address`, for pods that ask for status.hostIP.")
+	flags.StringVar(&opts.metrics, "metrics-address", "",
+		"Loopback `address` and port where Prometheus metrics are served too, such as 127.0.0.1:10260. Default: on the control socket alone.")
 	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
 	_ = flags.MarkHidden("adopt-only") // it exists: the line above makes it. Start nothing; a stop is coming.
 	mustComplete(cmd, "manifest-url", noFiles)
 	mustComplete(cmd, "manifest-url-header", noFiles)
 	mustComplete(cmd, "node-name", noFiles)
 	mustComplete(cmd, "node-ip", noFiles)
+	mustComplete(cmd, "metrics-address", noFiles)
 	return cmd
 }
 
 func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
-	cfg := config.Default(a.global.root)
-	cfg.Node.Name = opts.nodeName
-	if opts.nodeIP != "" {
-		addr, err := config.ParseAddr(opts.nodeIP)
-		if err != nil {
-			return usage("cannot use --node-ip: %w", err)
-		}
-		cfg.Node.AdvertiseAddress = addr
-	}
-	hostname, _ := os.Hostname() // without one, --node-name is needed
-	cfg = cfg.Complete(config.HostFacts{Hostname: hostname})
-	if cfg.Node.Name == "" {
-		return withHint(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
-	}
-	if !opts.adoptOnly { // pods are stopped whatever the file says
-		var err error
-		if cfg, err = withSupervisorFile(cfg); err != nil {
-			return err
-		}
+	cfg, err := opts.config(a.global.root)
+	if err != nil {
+		return err
 	}
 	sources, err := opts.sources(cfg)
 	if err != nil {
@@ -112,17 +102,72 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 	client := supervisor.NewClient(paths.Socket)
 	a.onSignals(ctx, cancel, client)
 	return supervisor.Run(ctx, supervisor.Options{
-		Runtime:     rt,
-		RuntimeName: config.RuntimeProcess,
-		Sources:     sources,
-		SocketPath:  paths.Socket,
-		LockPath:    paths.SupervisorLock,
-		StateDir:    paths.PodState,
-		EventsPath:  paths.Events,
-		Version:     buildVersion().Version,
-		Log:         a.stdio.Err,
-		BackOff:     supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
+		Runtime:        rt,
+		RuntimeName:    config.RuntimeProcess,
+		Sources:        sources,
+		SocketPath:     paths.Socket,
+		LockPath:       paths.SupervisorLock,
+		StateDir:       paths.PodState,
+		EventsPath:     paths.Events,
+		Version:        buildVersion().Version,
+		Log:            a.stdio.Err,
+		LogPath:        a.ownLog(paths.SupervisorLog),
+		LogPolicy:      logs.Policy{MaxBytes: cfg.Supervisor.LogMaxSize, MaxFiles: cfg.Supervisor.LogMaxFiles},
+		MetricsAddress: cfg.Supervisor.MetricsAddress,
+		BackOff:        supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
 	})
+}
+
+// config is what the flags say, on top of what init has left for the supervisor.
+func (o superviseOptions) config(root string) (config.Config, error) {
+	cfg := config.Default(root)
+	cfg.Node.Name = o.nodeName
+	if o.nodeIP != "" {
+		addr, err := config.ParseAddr(o.nodeIP)
+		if err != nil {
+			return cfg, usage("cannot use --node-ip: %w", err)
+		}
+		cfg.Node.AdvertiseAddress = addr
+	}
+	hostname, _ := os.Hostname() // without one, --node-name is needed
+	cfg = cfg.Complete(config.HostFacts{Hostname: hostname})
+	if cfg.Node.Name == "" {
+		return cfg, withHint(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
+	}
+	if !o.adoptOnly { // pods are stopped whatever the file says
+		var err error
+		if cfg, err = withSupervisorFile(cfg); err != nil {
+			return cfg, err
+		}
+	}
+	if o.metrics != "" {
+		if err := config.CheckMetricsAddress(o.metrics); err != nil {
+			return cfg, withHint(usage("cannot use --metrics-address %s: %w", o.metrics, err), "such as 127.0.0.1:10260")
+		}
+		cfg.Supervisor.MetricsAddress = o.metrics
+	}
+	return cfg, nil
+}
+
+// ownLog is the log file of a supervisor in the background, if that is where our output goes, for append; else "".
+func (a *app) ownLog(path string) string {
+	out, ok := a.stdio.Err.(*os.File)
+	if !ok {
+		return ""
+	}
+	at, err := out.Stat()
+	if err != nil {
+		return ""
+	}
+	file, err := os.Lstat(path)
+	if err != nil || !file.Mode().IsRegular() || !os.SameFile(at, file) {
+		return ""
+	}
+	flags, err := unix.FcntlInt(out.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_APPEND == 0 {
+		return ""
+	}
+	return path
 }
 
 // processRuntime is the runtime on host processes. It keeps its own records

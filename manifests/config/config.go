@@ -208,6 +208,7 @@ type Supervisor struct {
 	ManifestURL        string        // "" for none
 	// ManifestURLHeader may hold credentials.
 	ManifestURLHeader map[string][]string
+	MetricsAddress    string // "127.0.0.1:10260": on loopback; "" for the control socket alone
 }
 
 // Secret is a text that does not show itself when it is printed, logged or

@@ -208,6 +208,9 @@ func invalidFiles() []invalidFile {
 		ours("log files", "containerLogMaxFiles: 1\n", 6, "at least 2"),
 		ours("log size", "containerLogMaxSize: \"10\"\n", 6, "less than 4Ki"),
 		ours("URL", "staticPodURL: ftp://x\n", 6, "no URL"),
+		ours("metrics for all", "metricsBindAddress: 0.0.0.0:10260\n", 6, "no loopback address"),
+		ours("metrics by name", "metricsBindAddress: localhost:10260\n", 6, "no IP address with a port"),
+		ours("metrics without port", "metricsBindAddress: 127.0.0.1\n", 6, "no IP address with a port"),
 		ours("period", "fileCheckFrequency: 0s\n", 6, "not more than zero"),
 	}
 }

@@ -93,6 +93,7 @@ fileCheckFrequency: 4s
 httpCheckFrequency: 5s
 staticPodURL: http://example.com/x
 staticPodURLHeader: {Authorization: [Bearer x]}
+metricsBindAddress: 127.0.0.1:9
 --- # passed on
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -143,7 +144,7 @@ func TestApplyInit(t *testing.T) {
 		},
 		CertificateKey: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 		Supervisor: Supervisor{time.Second, 2 * time.Second, 1 << 20, 3, 4 * time.Second, 5 * time.Second, "http://example.com/x",
-			map[string][]string{"Authorization": {"Bearer x"}}},
+			map[string][]string{"Authorization": {"Bearer x"}}, "127.0.0.1:9"},
 	}
 	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range g.NumField() {

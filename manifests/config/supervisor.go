@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -26,6 +28,8 @@ type SupervisorConfiguration struct {
 	HTTPCheckFrequency   *kubeadmapi.Duration `json:"httpCheckFrequency,omitempty"`
 	StaticPodURL         string               `json:"staticPodURL,omitempty"`
 	StaticPodURLHeader   map[string][]string  `json:"staticPodURLHeader,omitempty" datapolicy:"token"`
+	// MetricsBindAddress is a loopback address and port, such as 127.0.0.1:10260.
+	MetricsBindAddress string `json:"metricsBindAddress,omitempty"`
 }
 
 // CrashLoopBackOff is how long a container that ended waits for its next start, twice as long each time.
@@ -48,6 +52,7 @@ func (s *SupervisorConfiguration) apply(c *Config) {
 	}
 	set(&to.LogMaxFiles, s.ContainerLogMaxFiles)
 	set(&to.ManifestURL, s.StaticPodURL)
+	set(&to.MetricsAddress, s.MetricsBindAddress)
 	if s.StaticPodURLHeader != nil {
 		to.ManifestURLHeader = s.StaticPodURLHeader
 	}
@@ -79,7 +84,20 @@ func (s Supervisor) Document() ([]byte, error) {
 		HTTPCheckFrequency:   &kubeadmapi.Duration{Duration: s.HTTPCheckFrequency},
 		StaticPodURL:         s.ManifestURL,
 		StaticPodURLHeader:   s.ManifestURLHeader,
+		MetricsBindAddress:   s.MetricsAddress,
 	})
+}
+
+// CheckMetricsAddress is an error unless anybody who can reach the address is on this machine: metrics are served without authentication.
+func CheckMetricsAddress(s string) error {
+	addr, err := netip.ParseAddrPort(s)
+	switch {
+	case err != nil || addr.Port() == 0:
+		return errors.New("it is no IP address with a port")
+	case !addr.Addr().Unmap().IsLoopback() || addr.Addr().Zone() != "":
+		return errors.New("it is no loopback address, and anybody could read the metrics")
+	}
+	return nil
 }
 
 func (c Config) validateSupervisor(k *checker) {
@@ -103,6 +121,11 @@ func (c Config) validateSupervisor(k *checker) {
 	if s.LogMaxFiles < 2 {
 		k.bad("containerLogMaxFiles", fmt.Sprint(s.LogMaxFiles), "at least 2 files are needed: the current one and the one before it",
 			"Give 2 or more.")
+	}
+	if s.MetricsAddress != "" {
+		if err := CheckMetricsAddress(s.MetricsAddress); err != nil {
+			k.bad("metricsBindAddress", s.MetricsAddress, err.Error(), "Give an address such as 127.0.0.1:10260.")
+		}
 	}
 	if s.ManifestURL != "" {
 		u, err := url.Parse(s.ManifestURL)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ type Policy struct {
 // lost: the head is copied, synced, and only then dropped from the live file, in whole blocks, under
 // the inode's lock that appends take too. On ext4 and XFS the file gets shorter (COLLAPSE_RANGE); elsewhere
 // a hole takes the place of the head (PUNCH_HOLE), which readers skip. When readers keep the file
-// busy, it is left for the next time.
+// busy, it is left for the next time. The file may have any name, if only its writers open it O_APPEND.
 //
 // Killed anywhere, the next Recover or Rotate puts things right. For 1.log there is, in turn:
 //
@@ -110,7 +112,7 @@ func rotate(ctx context.Context, path string, policy Policy) (bool, error) {
 // copyHead writes the bytes [start, end) of f to pending, durably.
 func copyHead(f *os.File, start, end int64, path, pending string) error {
 	tmp := hidden(path, "tmp")
-	dst, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|unix.O_NOFOLLOW, fileMode)
+	dst, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -125,7 +127,11 @@ func copyHead(f *os.File, start, end int64, path, pending string) error {
 }
 
 func copyRange(dst, src *os.File, start, end int64) error {
-	if err := dst.Chmod(fileMode); err != nil {
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	if err := dst.Chmod(info.Mode().Perm()); err != nil {
 		return err
 	}
 	if _, err := src.Seek(start, io.SeekStart); err != nil {
@@ -155,11 +161,7 @@ func dropHead(f *os.File, end int64) error {
 // clock went back. The name is the kubelet's (container_log_manager.go: timestampFormat), but in UTC: local time
 // repeats an hour every autumn.
 func publish(path, pending string) error {
-	dir, restart, err := splitLive(path)
-	if err != nil {
-		return err
-	}
-	others, err := rotated(dir, restart)
+	others, err := rotatedOf(path)
 	if err != nil {
 		return err
 	}
@@ -175,18 +177,33 @@ func publish(path, pending string) error {
 
 const stampFormat = "20060102-150405"
 
-func removeExcess(path string, maxFiles int) error {
-	dir, restart, err := splitLive(path)
+// stampName is what follows the live file's name in that of a rotated one.
+var stampName = regexp.MustCompile(`^\d{8}-\d{6}(?:\.gz)?$`)
+
+// rotatedOf returns the rotated files of a live file, oldest first.
+func rotatedOf(path string) ([]logFile, error) {
+	entries, err := os.ReadDir(filepath.Dir(path)) // by name
 	if err != nil {
-		return err
+		return nil, err
 	}
-	files, err := rotated(dir, restart)
+	var files []logFile
+	for _, e := range entries {
+		stamp, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
+		if ok && !e.IsDir() && stampName.MatchString(stamp) {
+			files = append(files, logFile{name: e.Name(), stamp: strings.TrimSuffix(stamp, gzipSuffix)})
+		}
+	}
+	return slices.CompactFunc(files, func(a, b logFile) bool { return a.stamp == b.stamp }), nil
+}
+
+func removeExcess(path string, maxFiles int) error {
+	files, err := rotatedOf(path)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for len(files) > max(maxFiles-1, 1) {
-		errs = append(errs, remove(filepath.Join(dir, files[0].name)))
+		errs = append(errs, remove(filepath.Join(filepath.Dir(path), files[0].name)))
 		files = files[1:]
 	}
 	return errors.Join(errs...)

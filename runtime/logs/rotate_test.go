@@ -235,3 +235,43 @@ func TestRotateBusy(t *testing.T) {
 		t.Errorf("%v, %v", done, err)
 	}
 }
+
+// A log of any other name is rotated too, keeps its mode, and its neighbours stay.
+func TestRotateOtherName(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "supervisor.log")
+	neighbours := []string{"supervisor.log.bak", "supervisor.logs.20200101-000000", "1.log.20200101-000000"}
+	for _, name := range neighbours {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 4 {
+		if _, err := f.Write(bytes.Repeat([]byte("0123456789abcde\n"), 2000)); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := Rotate(t.Context(), path, Policy{MaxBytes: 10000, MaxFiles: 3}); !done || err != nil {
+			t.Fatalf("%v, %v", done, err)
+		}
+	}
+	files, err := rotatedOf(path)
+	if err != nil || len(files) != 2 {
+		t.Fatalf("rotated files are %+v, %v", files, err)
+	}
+	for _, rotated := range files {
+		if info, err := os.Stat(filepath.Join(dir, rotated.name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	}
+	for _, name := range neighbours {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func (c *Client) Status(ctx context.Context) (runtime.Status, error) {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(&status); err != nil {
-		return status, fmt.Errorf("cannot read the status: %w", err)
+		return status, fmt.Errorf("cannot read the status: %w", c.lost(err))
 	}
 	return status, nil
 }
@@ -55,7 +55,7 @@ func (c *Client) Events(ctx context.Context, follow bool, tell func(runtime.Even
 	}
 	defer body.Close()
 	if err := eachEvent(body, tell); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("cannot read the events: %w", err)
+		return fmt.Errorf("cannot read the events: %w", c.lost(err))
 	}
 	return nil
 }
@@ -151,6 +151,25 @@ func eachEvent(r io.Reader, tell func(runtime.Event)) error {
 	}
 }
 
+// lost says what an error of the connection means. Its own text names the socket by a path of this process (socket.go).
+func (c *Client) lost(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%w (nobody listens on %s)", runtime.ErrNotRunning, c.path)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE):
+		return fmt.Errorf("%w (it ended before it had answered on %s)", runtime.ErrNotRunning, c.path)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("%s: %w", c.path, op.Err)
+	}
+	return err
+}
+
 // do returns the body of a successful answer.
 func (c *Client) do(ctx context.Context, method, path string, q url.Values) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "http", Host: "supervisor", Path: path, RawQuery: q.Encode()}
@@ -160,14 +179,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values) (io.
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOTDIR) {
-			return nil, fmt.Errorf("%w (nobody listens on %s)", runtime.ErrNotRunning, c.path)
-		}
-		return nil, err
+		return nil, c.lost(err)
 	}
 	if resp.StatusCode < 300 {
 		return resp.Body, nil

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/runtime/logs"
 	"github.com/kubecrank/kubecrank/runtime/source"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	EventsPath  string // of the file that keeps events beyond the supervisor's life (ReadEvents); "" for none
 	Version     string
 	Log         io.Writer     // structured text lines; nil for none
+	LogPath     string        // of the file behind Log, open for append, if it is to be rotated; "" if not
+	LogPolicy   logs.Policy   // of LogPath
 	BackOff     BackOffLimits // zero values are the kubelet's
 	NewCheck    NewCheck      // makes the checks of probes; nil for package health
 	// MetricsAddress is a loopback address and port where Prometheus metrics are served too; "" for the socket only.
@@ -194,7 +197,10 @@ func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) e
 		s.work.Go(func() { s.runSource(ctx, i, src) })
 	}
 	if keeper, ok := s.rt.(runtime.Housekeeper); ok {
-		s.work.Go(func() { s.housekeep(ctx, keeper) })
+		s.work.Go(func() { s.housekeep(ctx, "look after the logs", keeper.Housekeep) })
+	}
+	if s.opts.LogPath != "" {
+		s.work.Go(func() { s.housekeep(ctx, "rotate the supervisor's own log", s.rotateLog) })
 	}
 	gone := s.loop(ctx, listed)
 	cancel()
@@ -299,12 +305,20 @@ func (s *supervisor) runSource(ctx context.Context, index int, src source.Source
 
 const housekeepingPeriod = 10 * time.Second
 
-func (s *supervisor) housekeep(ctx context.Context, keeper runtime.Housekeeper) {
+// housekeep does something now and then, until ctx ends.
+func (s *supervisor) housekeep(ctx context.Context, what string, do func(context.Context) error) {
 	for sleepUntil(ctx, time.Now().Add(housekeepingPeriod)) {
-		if err := keeper.Housekeep(ctx); err != nil && ctx.Err() == nil {
-			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot look after the logs: " + err.Error()})
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot " + what + ": " + err.Error()})
 		}
 	}
+}
+
+// rotateLog keeps the file that this process's log goes to from growing for ever. A rotation that a killed
+// supervisor did not finish is finished with the next one.
+func (s *supervisor) rotateLog(ctx context.Context) error {
+	_, err := logs.Rotate(ctx, s.opts.LogPath, s.opts.LogPolicy)
+	return err
 }
 
 // tellProblems makes an event of every problem that is new.
