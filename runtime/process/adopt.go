@@ -66,7 +66,7 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Found, error) {
 	r.tidied = true
 	r.mu.Unlock()
 	if !tidied {
-		errs = append(errs, r.tidyGroups())
+		errs = append(errs, r.tidyGroups(), r.tidyVolumes())
 	}
 	return found, errors.Join(errs...)
 }
@@ -218,6 +218,7 @@ func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container
 		rec.Dir = dir
 	}
 	rec.User, rec.Limits = runsAs(rec.PID)
+	rec.Mounts = hasMounts(rec.PID)
 	return r.takeOver(ctx, rec, pidfd, false)
 }
 

@@ -7,17 +7,35 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-// BenchmarkStart is from the call to a running, recorded process, and from SIGKILL to the Exit.
+// BenchmarkStart is from the call to a running, recorded process, and from SIGKILL to the Exit: as it is; with the read-only
+// mounts of a kube-apiserver; with limits.
 func BenchmarkStart(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchmarkStart(b, func(*runtime.Pod) {}) })
+	b.Run("mounts", func(b *testing.B) {
+		benchmarkStart(b, func(pod *runtime.Pod) {
+			for _, path := range []string{"/etc", "/usr/share", "/usr/bin", "/usr/lib", "/var/lib"} {
+				volume(pod, hostPath(path), corev1.VolumeMount{MountPath: path, ReadOnly: true})
+			}
+		})
+	})
+	b.Run("limits", func(b *testing.B) {
+		benchmarkStart(b, func(pod *runtime.Pod) { pod.Spec.Containers[0].Resources.Limits = quantities("1", "1Gi") })
+	})
+}
+
+func benchmarkStart(b *testing.B, change func(*runtime.Pod)) {
 	rt, err := New(Options{Root: b.TempDir(), LogDir: b.TempDir(), StateDir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	pod := testPod("bench", "")
 	pod.Spec.Containers[0].Command = []string{"sleep", "1000"}
+	change(pod)
 	s, err := rt.OpenPod(b.Context(), pod)
 	if err != nil {
 		b.Fatal(err)
@@ -37,6 +55,9 @@ func BenchmarkStart(b *testing.B) {
 		}
 		ended += time.Since(at)
 		n++
+	}
+	if err := s.Close(b.Context()); err != nil {
+		b.Error(err)
 	}
 	b.ReportMetric(float64(started.Microseconds())/float64(n), "µs/start")
 	b.ReportMetric(float64(ended.Microseconds())/float64(n), "µs/kill")

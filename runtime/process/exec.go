@@ -38,16 +38,12 @@ func (c *container) exec(ctx context.Context, argv []string) ([]byte, int, error
 	if c.ended() {
 		return nil, -1, errors.New("it does not run")
 	}
-	program, err := c.rt.findProgram(argv[0], c.rec.Dir, lookup(c.env, "PATH"))
-	if err != nil {
-		return nil, -1, err
-	}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, -1, err
 	}
 	defer out.Close()
-	cmd, err := c.startExec(program, argv, in)
+	cmd, err := c.startExec(argv, in)
 	if err != nil {
 		return nil, -1, errors.Join(err, in.Close())
 	}
@@ -84,7 +80,14 @@ type command struct {
 	rt     *Runtime
 }
 
-func (c *container) startExec(program string, argv []string, out *os.File) (*command, error) {
+func (c *container) startExec(argv []string, out *os.File) (*command, error) {
+	ns, err := c.namespace()
+	if err != nil {
+		return nil, err
+	}
+	if ns != nil {
+		defer ns.Close()
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -92,12 +95,13 @@ func (c *container) startExec(program string, argv []string, out *os.File) (*com
 	defer null.Close()
 	marker := fmt.Sprintf("%s/exec/%d", c.rec.marker(), c.execs.Add(1))
 	pid, pidfd, err := spawn(spawnSpec{
-		path: program, argv: argv, env: append(c.env[:len(c.env):len(c.env)], markerVar+"="+marker), dir: c.rec.Dir,
-		files: []uintptr{null.Fd(), out.Fd(), out.Fd()}, cred: c.rec.User.credential(), limits: c.rec.Limits,
-		group: c.rec.Cgroup, joins: true,
+		find: func() (string, error) { return c.rt.findProgram(argv[0], c.rec.Dir, lookup(c.env, "PATH")) },
+		argv: argv, env: append(c.env[:len(c.env):len(c.env)], markerVar+"="+marker), dir: c.rec.Dir,
+		files: []uintptr{null.Fd(), out.Fd(), out.Fd()}, user: c.rec.User, limits: c.rec.Limits,
+		group: c.rec.Cgroup, joins: true, namespace: ns,
 	})
 	if err != nil {
-		return nil, explainExec(program, c.rec.User, err)
+		return nil, err
 	}
 	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
 	if stat, err := readStat(pid); err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/expand"
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
+	"github.com/kubecrank/kubecrank/runtime/process/mounts"
 )
 
 // defaultPath is what container engines set; the supervisor's own PATH is none of a container's business.
@@ -24,16 +25,17 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // launch is a container's start worked out: nothing in it depends on the pod any more.
 type launch struct {
-	program string // path of the file
-	argv    []string
-	env     []string
-	dir     string
-	user    *user
-	limits  privileges
-	group   cgroup.Group
+	find   func() (program string, err error) // where the container sees it
+	argv   []string
+	env    []string
+	dir    string
+	user   *user
+	limits privileges
+	group  cgroup.Group
+	view   *mounts.View
 }
 
-// prepare works out how a container is started. It reads the machine, and changes nothing.
+// prepare works out how a container is started.
 func (r *Runtime) prepare(pod *runtime.Pod, c *corev1.Container) (launch, error) {
 	vars, err := environment(pod.Pod, c, r.opts.HostIP)
 	if err != nil {
@@ -50,12 +52,15 @@ func (r *Runtime) prepare(pod *runtime.Pod, c *corev1.Container) (launch, error)
 	if l.dir == "" {
 		l.dir = "/"
 	}
-	if info, err := os.Stat(l.dir); err != nil {
-		return launch{}, fmt.Errorf("cannot use workingDir: %w", err)
-	} else if !info.IsDir() {
-		return launch{}, fmt.Errorf("cannot use workingDir: %s is not a directory", l.dir)
+	l.find = func() (string, error) {
+		if info, err := os.Stat(l.dir); err != nil {
+			return "", fmt.Errorf("cannot use workingDir: %w", err)
+		} else if !info.IsDir() {
+			return "", fmt.Errorf("cannot use workingDir: %s is not a directory", l.dir)
+		}
+		return r.findProgram(l.argv[0], l.dir, vars.values["PATH"])
 	}
-	if l.program, err = r.findProgram(l.argv[0], l.dir, vars.values["PATH"]); err != nil {
+	if l.view, err = r.view(pod, c, vars); err != nil {
 		return launch{}, err
 	}
 	if l.user, err = userOf(pod.Spec.SecurityContext, c.SecurityContext); err != nil {

@@ -228,6 +228,12 @@ func runtimeAt(t *testing.T, root string) *Runtime {
 				t.Error(err)
 			}
 		}
+		entries, _ := os.ReadDir(rt.opts.StateDir)
+		for _, e := range entries {
+			if err := rt.unmountVolumes(e.Name()); err != nil {
+				t.Error(err)
+			}
+		}
 		for uid := range rt.cgroups.Groups() {
 			if err := rt.cgroups.RemovePod(uid); err != nil {
 				t.Error(err)
@@ -330,11 +336,14 @@ func publicDir(t *testing.T) string {
 // publicProgram is a copy of the test binary that every user can run: its own directory is closed to others.
 func publicProgram(t *testing.T) string {
 	t.Helper()
+	path := filepath.Join(publicDir(t), "program")
+	if os.Link(os.Args[0], path) == nil { // a file that was just written may be open in a child of another test
+		return path
+	}
 	data, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(publicDir(t), "program")
 	if err := os.WriteFile(path, data, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // is, with the machine's network, files and processes. It is what brings up a control plane where there
 // is no container engine.
 //
-//	Pod --Refuse, OpenPod--> log directory, hostPaths --Start--> launch --spawn--> process
+//	Pod --Refuse, OpenPod--> log directory, volumes, cgroup --Start--> launch --spawn--> process
 //	                                                                               |  own session, clean environment,
 //	   state file <-- record --------------------------------- container <--pidfd--+  stdout and stderr are the log file
 //	        |                                                   ^    |
@@ -16,9 +16,13 @@
 // then the signal goes through the pidfd: a PID that was reused in between cannot be hit.
 //
 // What is as in a container: the program is the first process of its session, and when it ends, all that it
-// started ends; standard input is empty; umask is 0022; no descriptor is inherited. What is not: readOnly mounts can
-// be written, and the default seccomp and AppArmor profiles are not applied. Root has the capabilities that container
-// engines leave it, and more only if the pod adds them or is privileged. What a pod asks for beyond that, and cannot have, is refused (see Refuse).
+// started ends; standard input is empty; umask is 0022; no descriptor is inherited; root has the capabilities that
+// container engines leave it, and more only if the pod adds them or is privileged. Limits are kept by a cgroup. Volumes that are
+// read-only or elsewhere than on the host are mounted in a namespace of the container's own. Where we may not
+// make those, what needs them is refused, but for readOnly at a path's own place, which every kubeadm manifest has.
+//
+// What is not: the network, processes and users are the host's, and the RuntimeDefault seccomp and AppArmor profiles are
+// not applied. What a pod asks for beyond that, and cannot have, is refused (see Refuse).
 package process
 
 import (
@@ -62,9 +66,10 @@ type Runtime struct {
 	podsChanged bool                  // since Housekeep last looked for logs of earlier pods
 	crowded     map[string]bool       // log directories where a restart has added a file
 
-	sweeps  sweeper
-	cgroups *cgroup.Tree
-	tidied  bool // cgroups that a dead supervisor left have been looked for, or something was started
+	mountable func() error // whether containers can have mounts of their own, tried once
+	sweeps    sweeper
+	cgroups   *cgroup.Tree
+	tidied    bool // cgroups that a dead supervisor left have been looked for, or something was started
 }
 
 var (
@@ -110,6 +115,7 @@ func New(opts Options) (*Runtime, error) {
 		opts:       opts,
 		root:       root,
 		cgroups:    cgroup.NewTree(root),
+		mountable:  sync.OnceValue(mountable),
 		bootID:     strings.TrimSpace(string(bootID)),
 		containers: make(map[string]*container),
 		pods:       make(map[string]podKey),

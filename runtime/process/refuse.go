@@ -13,11 +13,13 @@ import (
 )
 
 // Refuse returns all that the pod asks for and a host process cannot have, nil if there is nothing. What every
-// kubeadm manifest carries is accepted even where it has no effect here (readOnly mounts, the
-// RuntimeDefault seccomp profile); an isolation that somebody asked for beyond that is refused
+// kubeadm manifest carries is accepted even where it has no effect (the RuntimeDefault seccomp profile, and
+// readOnly mounts where nothing can be mounted); an isolation that somebody asked for beyond that is refused
 // rather than left out silently. Whether we have the rights for the rest (another user, say), only OpenPod sees.
-func Refuse(pod *runtime.Pod) error {
-	var r refusals
+//
+// mountable tells whether the container can have mounts of its own; it is asked when that matters.
+func Refuse(pod *runtime.Pod, mountable func() error) error {
+	r := refusals{mountable: mountable}
 	r.pod(pod)
 	for i := range pod.Spec.InitContainers {
 		r.container(fmt.Sprintf("spec.initContainers[%d]", i), pod, &pod.Spec.InitContainers[i])
@@ -25,21 +27,24 @@ func Refuse(pod *runtime.Pod) error {
 	for i := range pod.Spec.Containers {
 		r.container(fmt.Sprintf("spec.containers[%d]", i), pod, &pod.Spec.Containers[i])
 	}
-	if len(r) == 0 {
+	if len(r.reasons) == 0 {
 		return nil
 	}
 	return hinted{
-		error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r...)),
+		error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r.reasons...)),
 		hint:  "change the manifest, or use a container runtime",
 	}
 }
 
 // refusals collects reasons with their field path.
-type refusals []error
+type refusals struct {
+	reasons   []error
+	mountable func() error
+}
 
 func (r *refusals) when(refused bool, format string, args ...any) {
 	if refused {
-		*r = append(*r, fmt.Errorf(format, args...))
+		r.reasons = append(r.reasons, fmt.Errorf(format, args...))
 	}
 }
 
@@ -104,20 +109,35 @@ func (r *refusals) limits(field string, limits corev1.ResourceList) {
 	}
 }
 
-// mount: nothing is mounted for a process, so only what is at its place already can be had.
+// mount: what is at its own place is there anyway; the rest must be mounted.
 func (r *refusals) mount(field string, pod *runtime.Pod, m *corev1.VolumeMount) {
 	v := findVolume(pod, m.Name)
-	switch {
-	case v == nil:
+	if v == nil {
 		r.when(true, "%s: there is no volume %q", field, m.Name)
+		return
+	}
+	r.when(!path.IsAbs(m.MountPath) || path.Clean(m.MountPath) == "/", "%s.mountPath: must be an absolute path below /", field)
+	switch {
+	case v.EmptyDir != nil:
+		medium := v.EmptyDir.Medium
+		r.when(medium != corev1.StorageMediumDefault && medium != corev1.StorageMediumMemory,
+			"%s: an emptyDir of medium %q cannot be had", field, medium)
+		r.needsMount(field, "an emptyDir (%q) cannot be had", m.Name)
 	case v.HostPath == nil:
-		r.when(true, "%s: volume %q is not a hostPath", field, m.Name)
+		r.when(true, "%s: volume %q is neither a hostPath nor an emptyDir", field, m.Name)
 	case m.SubPath != "" || m.SubPathExpr != "":
-		r.when(true, "%s: subPath is not possible", field)
+		r.needsMount(field, "subPath is not possible")
 	case path.Clean(v.HostPath.Path) != path.Clean(m.MountPath):
-		r.when(true, "%s: %s can only be had at its own path, not at %s", field, v.HostPath.Path, m.MountPath)
+		r.needsMount(field, "%s can only be had at its own path, not at %s", v.HostPath.Path, m.MountPath)
 	case m.RecursiveReadOnly != nil && *m.RecursiveReadOnly == corev1.RecursiveReadOnlyEnabled:
-		r.when(true, "%s.recursiveReadOnly: cannot be enforced", field)
+		r.needsMount(field+".recursiveReadOnly", "cannot be enforced")
+	}
+}
+
+// needsMount refuses where nothing can be mounted.
+func (r *refusals) needsMount(field, format string, args ...any) {
+	if err := r.mountable(); err != nil {
+		r.when(true, "%s: %s: %w", field, fmt.Sprintf(format, args...), err)
 	}
 }
 
@@ -134,7 +154,9 @@ func (r *refusals) securityContext(field string, sc *corev1.SecurityContext) {
 	r.profiles(field, sc.SeccompProfile, sc.AppArmorProfile)
 	r.seLinux(field, sc.SELinuxOptions)
 	r.when(sc.WindowsOptions != nil, "%s.windowsOptions: this is Linux", field)
-	r.when(sc.ReadOnlyRootFilesystem != nil && *sc.ReadOnlyRootFilesystem, "%s.readOnlyRootFilesystem: cannot be enforced", field)
+	if sc.ReadOnlyRootFilesystem != nil && *sc.ReadOnlyRootFilesystem {
+		r.needsMount(field+".readOnlyRootFilesystem", "cannot be enforced")
+	}
 	if sc.Capabilities == nil {
 		return
 	}

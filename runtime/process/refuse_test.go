@@ -16,6 +16,9 @@ import (
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
+// unprivileged is a supervisor that cannot mount.
+func unprivileged() error { return errors.New("not root") }
+
 func TestAcceptsKubeadmManifests(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.yaml")
@@ -31,7 +34,7 @@ func TestAcceptsKubeadmManifests(t *testing.T) {
 		if err := yaml.UnmarshalStrict(data, pod.Pod); err != nil {
 			t.Fatal(err)
 		}
-		if err := Refuse(pod); err != nil {
+		if err := Refuse(pod, unprivileged); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
@@ -109,7 +112,7 @@ func TestRefuse(t *testing.T) {
 		}, ""},
 		"mount elsewhere": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/elsewhere"})
-		}, "/data/ can only be had at its own path, not at /elsewhere"},
+		}, "/data/ can only be had at its own path, not at /elsewhere: not root"},
 		"subpath": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{MountPath: "/data", SubPath: "x"})
 		}, "subPath"},
@@ -118,7 +121,7 @@ func TestRefuse(t *testing.T) {
 		}, "recursiveReadOnly"},
 		"emptyDir": {func(s *podSpec, _ *ctr) {
 			mount(s, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}, corev1.VolumeMount{MountPath: "/x"})
-		}, `volume "v" is not a hostPath`},
+		}, `an emptyDir ("v") cannot be had: not root`},
 		"emptyDir that nobody mounts": {func(s *podSpec, _ *ctr) { s.Volumes = []corev1.Volume{{Name: "v"}} }, ""},
 		"mount of no volume": {func(s *podSpec, _ *ctr) {
 			mount(s, hostPath, corev1.VolumeMount{})
@@ -129,7 +132,7 @@ func TestRefuse(t *testing.T) {
 			pod := testPod("p", "true")
 			pod.Spec.SecurityContext = &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: "RuntimeDefault"}}
 			tc.change(&pod.Spec, &pod.Spec.Containers[0])
-			err := Refuse(pod)
+			err := Refuse(pod, unprivileged)
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
@@ -138,7 +141,7 @@ func TestRefuse(t *testing.T) {
 	pod := testPod("p", "true")
 	pod.UID = "../../etc"
 	pod.Spec.HostNetwork, pod.Spec.HostUsers = false, ptr(false)
-	err := Refuse(pod)
+	err := Refuse(pod, unprivileged)
 	if err == nil || strings.Count(err.Error(), "\n") != 2 || hintOf(err) == "" {
 		t.Errorf("not all at once, or without a hint: %v", err)
 	}

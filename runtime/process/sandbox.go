@@ -19,19 +19,20 @@ import (
 // podKey names a pod in logs and records.
 type podKey struct{ namespace, name, uid string }
 
-// sandbox is an open pod. Its processes share nothing that would have to be made, so it is only a name.
+// sandbox is an open pod.
 type sandbox struct {
 	rt  *Runtime
 	pod *runtime.Pod // nil for a pod that was only found
 	key podKey
 }
 
-// OpenPod refuses what a process cannot have, makes log directories, and makes and checks hostPaths. It starts nothing.
+// OpenPod refuses what a process cannot have, and makes what the pod's containers share: log directories, hostPaths that
+// are missing, emptyDirs, a cgroup if there are limits. It starts nothing.
 func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := Refuse(pod); err != nil {
+	if err := Refuse(pod, r.mountable); err != nil {
 		return nil, err
 	}
 	if pod.Hash != "" && checkName(pod.Hash) != nil {
@@ -53,6 +54,9 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 		}
 	}
 	if err := prepareHostPaths(pod); err != nil {
+		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
+	}
+	if err := r.prepareEmptyDirs(pod); err != nil {
 		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 	}
 	if err := r.checkLimits(pod.Pod); err != nil {
@@ -85,6 +89,9 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 	if s.pod == nil {
 		return nil, errors.New("its pod is not open")
 	}
+	s.rt.mu.Lock()
+	s.rt.tidied = true
+	s.rt.mu.Unlock()
 	if c := s.rt.find(s.key.uid, spec.Name); c != nil {
 		return nil, fmt.Errorf("it runs already, as process %d", c.rec.PID)
 	}
@@ -101,19 +108,13 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 		return nil, err
 	}
 	defer log.Close() // the process has its own by then
-	group, err := s.rt.group(s.pod.Pod, &spec.Container, restart)
-	if err == nil {
-		l.group = group
-		s.rt.mu.Lock()
-		s.rt.tidied = true
-		s.rt.mu.Unlock()
-	}
+	l.group, err = s.rt.group(s.pod.Pod, &spec.Container, restart)
 	var c *container
 	if err == nil {
 		c, err = s.run(l, spec.Name, restart, log)
 	}
 	if err != nil {
-		return nil, errors.Join(err, group.Remove(), os.Remove(log.Name())) // an empty log would count as a restart
+		return nil, errors.Join(err, l.group.Remove(), os.Remove(log.Name())) // an empty log would count as a restart
 	}
 	c.register()
 	return c, nil
@@ -129,11 +130,12 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	}
 	defer null.Close()
 	pid, pidfd, err := spawn(spawnSpec{
-		path: l.program, argv: l.argv, env: append(slices.Clip(l.env), markerVar+"="+m.String()), dir: l.dir,
-		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, cred: l.user.credential(), limits: l.limits, group: l.group,
+		find: l.find, argv: l.argv, env: append(slices.Clip(l.env), markerVar+"="+m.String()), dir: l.dir,
+		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, user: l.user, limits: l.limits,
+		group: l.group, view: l.view,
 	})
 	if err != nil {
-		return nil, explainExec(l.program, l.user, err)
+		return nil, err
 	}
 	started := time.Now()
 	handle := os.NewFile(uintptr(pidfd), "pidfd")
@@ -148,7 +150,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 		Version: recordVersion, Root: s.rt.root, BootID: s.rt.bootID,
 		Namespace: s.key.namespace, Pod: s.key.name, UID: s.key.uid, Container: name, Restart: restart, SpecHash: s.pod.Hash,
 		PID: pid, Start: stat.start, StartedAt: started, LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
-		Cgroup: l.group,
+		Mounts: l.view != nil, Cgroup: l.group,
 	})
 	c.child, c.env = true, l.env
 	c.pidfd = handle
@@ -169,7 +171,7 @@ func (r *Runtime) newContainer(rec record) *container {
 	}}
 }
 
-// Close forgets the pod's containers. Logs stay.
+// Close forgets the pod's containers and removes its emptyDirs and cgroup. Logs stay.
 func (s *sandbox) Close(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
+	"github.com/kubecrank/kubecrank/runtime/process/mounts"
 )
 
 // umask of containers, as container runtimes have it.
@@ -19,15 +20,18 @@ const umask = 0o022
 
 // spawnSpec is one process to be started.
 type spawnSpec struct {
-	path   string
+	find   func() (path string, err error) // called where the process will be
 	argv   []string
 	env    []string
 	dir    string
 	files  []uintptr // 0, 1 and 2
-	cred   *syscall.Credential
+	user   *user
 	limits privileges
 	group  cgroup.Group
 	joins  bool // the group has other processes in it already
+
+	view      *mounts.View // a mount namespace of its own; nil for none
+	namespace *os.File     // or another one's; nil for none
 }
 
 // privileges are what a process and its descendants can never get back, and what another user than root is given.
@@ -71,6 +75,13 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 	if err := s.group.Enter(); err != nil {
 		return 0, -1, fmt.Errorf("cannot enter cgroup: %w", err)
 	}
+	if err := s.enterView(); err != nil {
+		return 0, -1, err
+	}
+	path, err := s.find()
+	if err != nil {
+		return 0, -1, err
+	}
 	if s.limits.NoNew {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return 0, -1, fmt.Errorf("cannot forbid privilege escalation: %w", err)
@@ -93,7 +104,7 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		Env:   s.env,
 		Files: s.files,
 		// A session of its own: no terminal's hang-up and no Ctrl-C reaches it.
-		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.cred, PidFD: &pidfd},
+		Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.user.credential(), PidFD: &pidfd},
 	}
 	for _, c := range s.limits.Ambient {
 		attr.Sys.AmbientCaps = append(attr.Sys.AmbientCaps, uintptr(c))
@@ -110,17 +121,17 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
 		}
 	}
-	pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
+	pid, _, err = syscall.StartProcess(path, s.argv, attr)
 	for wait := time.Millisecond; errors.Is(err, unix.ETXTBSY) && wait < 200*time.Millisecond; wait *= 2 {
 		// A program that was written a moment ago may still be open in a child between its fork and its exec (golang.org/issue/22315).
 		time.Sleep(wait)
-		pid, _, err = syscall.StartProcess(s.path, s.argv, attr)
+		pid, _, err = syscall.StartProcess(path, s.argv, attr)
 	}
 	if err != nil {
 		if attr.Sys.UseCgroupFD && (errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.E2BIG)) {
-			err = fmt.Errorf("cannot start in a cgroup: %w: Linux 5.7 is needed", err)
+			return 0, -1, fmt.Errorf("cannot start in a cgroup: %w: Linux 5.7 is needed", err)
 		}
-		return 0, -1, err
+		return 0, -1, explainExec(path, s.user, err)
 	}
 	if pidfd < 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // our own child, not waited for: it cannot be another one
@@ -138,6 +149,18 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 		return 0, -1, err
 	}
 	return pid, pidfd, nil
+}
+
+func (s spawnSpec) enterView() error {
+	if s.view != nil {
+		return s.view.Enter()
+	}
+	if s.namespace != nil {
+		if err := unix.Setns(int(s.namespace.Fd()), unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("cannot enter the container's mount namespace: %w", err)
+		}
+	}
+	return nil
 }
 
 // closeOnExec does it one by one, where the kernel cannot do it for all.

@@ -34,6 +34,7 @@ type record struct {
 	Dir       string        `json:"workingDir"`
 	User      *user         `json:"user,omitempty"`
 	Limits    privileges    `json:"privileges"`
+	Mounts    bool          `json:"mounts,omitempty"` // it has a mount namespace of its own
 	Cgroup    cgroup.Group  `json:"cgroup,omitempty"` // where it has limits
 	Exit      *runtime.Exit `json:"exit,omitempty"`   // once it was seen to end
 }
@@ -193,8 +194,11 @@ func (r *Runtime) checkRecord(rec record, uid, container string) error {
 	return r.checkGroup(rec)
 }
 
-// forget removes the records of a pod.
+// forget removes the records and volumes of a pod.
 func (r *Runtime) forget(uid string) error {
+	if err := r.unmountVolumes(uid); err != nil {
+		return err
+	}
 	err := os.RemoveAll(filepath.Join(r.opts.StateDir, uid))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove container records: %w", err)

@@ -81,8 +81,8 @@ func TestSweepOwns(t *testing.T) {
 		})
 		return cmd.Process.Pid
 	}
-	m := "cafe/ns/pod/uid/main/1/hash"
-	own, longer, command, other := with(m), with(m+"2"), with(m+"/exec/7"), with(m+"/exec/71")
+	m := fmt.Sprint("cafe/ns/pod/uid/main/1/hash-", os.Getpid())
+	own, longer, command, other := with(m), with(m+"-2"), with(m+"/exec/7"), with(m+"/exec/71")
 	stat, err := readStat(own)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestSweepOwns(t *testing.T) {
 		{"exec", leftover{marker: m + "/exec/7"}, []int{command}},
 		{"leader", leftover{marker: m, leader: own}, []int{command, other}},
 		{"later", leftover{marker: m, since: stat.start + 1000}, nil},
-		{"longer", leftover{marker: m + "2"}, []int{longer}},
+		{"longer", leftover{marker: m + "-2"}, []int{longer}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

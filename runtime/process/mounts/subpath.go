@@ -1,0 +1,90 @@
+package mounts
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// open opens the source. A subPath never leads out of it, whatever links somebody who can write to the volume puts there; it
+// may follow links inside (pkg/volume/util/subpath does the same with more steps).
+func (m Mount) open() (int, error) {
+	source, err := unix.Open(m.Source, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil || m.SubPath == "" {
+		return source, pathError(m.Source, err)
+	}
+	defer closeAll([]int{source})
+	fd, err := beneath(source, m.SubPath, unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		if err = makeBelow(source, m.SubPath); err == nil {
+			fd, err = beneath(source, m.SubPath, unix.O_PATH)
+		}
+	}
+	switch {
+	case errors.Is(err, unix.EXDEV):
+		return -1, fmt.Errorf("subPath %s leads out of %s", m.SubPath, m.Source)
+	case errors.Is(err, unix.ENOSYS):
+		return -1, errors.New("subPath needs Linux 5.6")
+	}
+	return fd, pathError(filepath.Join(m.Source, m.SubPath), err)
+}
+
+func pathError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: "open", Path: path, Err: err}
+}
+
+// beneath opens a path below a directory. The kernel sees to it that it stays there.
+func beneath(dir int, path string, flags uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(dir, path, &how)
+	for tries := 0; tries < 10 && (errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)); tries++ {
+		fd, err = unix.Openat2(dir, path, &how) // something was renamed meanwhile
+	}
+	return fd, err
+}
+
+// makeBelow makes the directories of a path that are missing, with the mode of the volume, as the kubelet does.
+func makeBelow(volume int, path string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(volume, &st); err != nil {
+		return err
+	}
+	mode := st.Mode & 0o7777
+	parent, err := unix.Dup(volume)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(parent) }()
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		at := strings.Join(names[:i+1], "/")
+		next, err := beneath(volume, at, unix.O_PATH|unix.O_DIRECTORY)
+		if errors.Is(err, unix.ENOENT) {
+			next, err = makeDir(volume, parent, at, name, mode)
+		}
+		if err != nil {
+			return err
+		}
+		_ = unix.Close(parent)
+		parent = next
+	}
+	return nil
+}
+
+func makeDir(volume, parent int, at, name string, mode uint32) (int, error) {
+	if err := unix.Mkdirat(parent, name, mode); err != nil && !errors.Is(err, unix.EEXIST) { // follows no link
+		return -1, err
+	}
+	fd, err := beneath(volume, at, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+	if err == nil {
+		err = unix.Fchmod(fd, mode) // without the umask
+	}
+	return fd, err
+}
