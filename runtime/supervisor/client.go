@@ -20,13 +20,39 @@ import (
 
 // Client talks to a supervisor through its control socket.
 type Client struct {
-	path string
-	http *http.Client
+	path     string
+	patience time.Duration // for an answer that needs no work
+	http     *http.Client
+}
+
+// SilentError is a supervisor that is there and does not answer.
+type SilentError struct {
+	Path   string // of its socket
+	PID    int    // 0 if that is not known
+	Waited time.Duration
+}
+
+func (e *SilentError) Error() string {
+	who := "the supervisor"
+	if e.PID > 0 {
+		who = fmt.Sprintf("the supervisor (PID %d)", e.PID)
+	}
+	return fmt.Sprintf("%s has not answered on %s for %s", who, e.Path, e.Waited)
+}
+
+// Hint is the remedy.
+func (e *SilentError) Hint() string {
+	if e.PID == 0 {
+		return "its process may be stopped, or the machine overloaded"
+	}
+	return fmt.Sprintf("if it was stopped, 'kill -CONT %d' lets it go on; after 'kill -9 %d' its pods run on, and the next one adopts them",
+		e.PID, e.PID)
 }
 
 // NewClient makes a client; it connects when it is used.
 func NewClient(socketPath string) *Client {
-	return &Client{path: socketPath, http: &http.Client{Transport: &http.Transport{
+	const patience = 15 * time.Second // an answer takes milliseconds
+	return &Client{path: socketPath, patience: patience, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socketPath) },
 	}}}
@@ -36,15 +62,38 @@ func NewClient(socketPath string) *Client {
 // runtime.ErrNotRunning when nobody answers.
 func (c *Client) Status(ctx context.Context) (runtime.Status, error) {
 	var status runtime.Status
-	body, err := c.do(ctx, http.MethodGet, pathStatus, nil)
+	limited, cancel := context.WithTimeout(ctx, c.patience)
+	defer cancel()
+	body, err := c.do(limited, http.MethodGet, pathStatus, nil)
 	if err != nil {
-		return status, fmt.Errorf("cannot get the status: %w", err)
+		return status, fmt.Errorf("cannot get the status: %w", c.silent(ctx, limited, err))
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(&status); err != nil {
-		return status, fmt.Errorf("cannot read the status: %w", c.lost(err))
+		return status, fmt.Errorf("cannot read the status: %w", c.silent(ctx, limited, c.lost(err)))
 	}
 	return status, nil
+}
+
+// silent makes a *SilentError of an error that only says that the patience is over.
+func (c *Client) silent(ctx, limited context.Context, err error) error {
+	if ctx.Err() != nil || limited.Err() == nil {
+		return err
+	}
+	e := &SilentError{Path: c.path, Waited: c.patience}
+	conn, err := dial(ctx, c.path) // the kernel says who listens, also when it does nothing else
+	if err != nil {
+		return e
+	}
+	defer conn.Close()
+	if raw, err := conn.(*net.UnixConn).SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+				e.PID = int(peer.Pid)
+			}
+		})
+	}
+	return e
 }
 
 // Events calls tell for each event in the history, and with follow for each that comes, until ctx or the supervisor ends.

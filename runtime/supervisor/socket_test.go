@@ -406,3 +406,26 @@ func TestClientWithoutSupervisor(t *testing.T) {
 		t.Errorf("a file in its place: %v", err)
 	}
 }
+
+// A supervisor that hangs is named, instead of hanging with it.
+func TestClientOfSilentSupervisor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := NewClient(path)
+	c.patience = 20 * time.Millisecond
+	_, err = c.Status(t.Context())
+	var silent *SilentError
+	if !errors.As(err, &silent) || silent.PID != os.Getpid() || !strings.Contains(silent.Hint(), "kill -CONT") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Status(ctx); errors.As(err, &silent) || !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller that has lost interest gets %v", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,7 +61,28 @@ func TestFaultStopped(t *testing.T) {
 	n.waitReady()
 	count(&row.healthy, row.cases)
 	write.check(t, row)
+	if *everyFault {
+		testSupervisorStopped(t, n)
+	}
 	n.must("reset", "--force")
+}
+
+// Who asks a supervisor that hangs is told so, and which process it is.
+func testSupervisorStopped(t *testing.T, n *node) {
+	pid := n.status().Supervisor.PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"status"}, {"init", "--config", filepath.Join(n.base, "kubeadm.yaml")}, {"reset", "--force"}} {
+		r := n.run(2*time.Minute, args...)
+		if r.code <= 0 || !strings.Contains(r.stderr, fmt.Sprintf("(PID %d) has not answered", pid)) || !strings.Contains(r.stderr, "kill -CONT") {
+			t.Errorf("with a supervisor that hangs: %s", r)
+		}
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	n.waitReady()
 }
 
 func testStopped(t *testing.T, n *node, name string) {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,25 +52,27 @@ type readBack struct {
 	path string
 	// supervisor says that the next supervisor reads it, so that this one is killed first.
 	supervisor bool
+	// kept says that init does not write it anew: it is put back whatever was said.
+	kept bool
 }
 
 func readBacks() []readBack {
 	return []readBack{
-		{"var/lib/kubecrank/journal.jsonl", false},
-		{"var/lib/kubecrank/supervisor.yaml", true},
-		{"var/lib/kubecrank/supervisor.log", true},
-		{"var/lib/kubecrank/events.jsonl", true},
-		{"var/lib/kubecrank/pods/etcd*.json", true},
-		{"var/lib/kubecrank/pods/processes/*/etcd.json", true},
-		{"var/lib/kubecrank/components/*/components", true},
-		{"run/kubecrank/kubecrank.lock", false},
-		{"run/kubecrank/supervisor.lock", true},
-		{"run/kubecrank/supervisor.sock", false},
-		{"etc/kubernetes/pki/ca.crt", false},
-		{"etc/kubernetes/pki/ca.key", false},
-		{"etc/kubernetes/pki/apiserver.crt", false},
-		{"etc/kubernetes/admin.conf", false},
-		{"etc/kubecrank/config.yaml", false},
+		{"var/lib/kubecrank/journal.jsonl", false, true},
+		{"var/lib/kubecrank/supervisor.yaml", true, true},
+		{"var/lib/kubecrank/supervisor.log", true, false},
+		{"var/lib/kubecrank/events.jsonl", true, false},
+		{"var/lib/kubecrank/pods/etcd*.json", true, false},
+		{"var/lib/kubecrank/pods/processes/*/etcd.json", true, false},
+		{"var/lib/kubecrank/components/*/components", true, false},
+		{"run/kubecrank/kubecrank.lock", false, false},
+		{"run/kubecrank/supervisor.lock", true, false},
+		{"run/kubecrank/supervisor.sock", false, false},
+		{"etc/kubernetes/pki/ca.crt", false, true},
+		{"etc/kubernetes/pki/ca.key", false, true},
+		{"etc/kubernetes/pki/apiserver.crt", false, true},
+		{"etc/kubernetes/admin.conf", false, true},
+		{"etc/kubecrank/config.yaml", false, true},
 	}
 }
 
@@ -152,8 +153,9 @@ func (n *node) spoil(t *testing.T, file readBack, kind garbage) (answer string) 
 			}
 		}
 	}
-	// What was written anew meanwhile is as good as what was there.
-	if info, err := os.Lstat(path); answer == "recovers" && err == nil && info.Mode().IsRegular() && !slices.Contains(keepers(), file.path) {
+	// What the program has written anew is as good as what was there.
+	info, err := os.Lstat(path)
+	if !file.kept && answer == "recovers" && err == nil && info.Mode().IsRegular() {
 		if err := os.Remove(kept); err != nil {
 			t.Fatal(err)
 		}
@@ -166,11 +168,6 @@ func (n *node) spoil(t *testing.T, file readBack, kind garbage) (answer string) 
 		t.Fatal(err)
 	}
 	return answer
-}
-
-// keepers are the files that nothing writes anew, so that they are put back whatever was said.
-func keepers() []string {
-	return []string{"var/lib/kubecrank/journal.jsonl", "var/lib/kubecrank/supervisor.yaml", "etc/kubecrank/config.yaml"}
 }
 
 // firstError is the first line of an error, without what differs from run to run.
