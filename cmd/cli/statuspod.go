@@ -274,9 +274,16 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 	enc := json.NewEncoder(a.stdio.Out)
 	enc.SetEscapeHTML(false)
 	var failed error
+	early := map[string]string{} // the last such failure of each container: as lines, it is told once
 	err := client.Events(ctx, true, func(e runtime.Event) {
 		if !ofPod(e, opts.pod) || failed != nil {
 			return
+		}
+		if e.Reason == "EarlyProbe" && opts.format == "table" {
+			if early[e.Namespace+object(e)] == e.Message {
+				return
+			}
+			early[e.Namespace+object(e)] = e.Message
 		}
 		switch opts.format {
 		case "json":

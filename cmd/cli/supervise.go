@@ -72,7 +72,7 @@ leaves the rest running.`,
 	flags.StringVar(&opts.nodeIP, "node-ip", "",
 		"The node's IP `address`, for pods that ask for status.hostIP.")
 	flags.StringVar(&opts.metrics, "metrics-address", "",
-		"Loopback `address` and port where Prometheus metrics are served too, such as 127.0.0.1:10260. Default: on the control socket alone.")
+		"Loopback `address` and port for Prometheus metrics, such as 127.0.0.1:10260. Default: on the control socket alone.")
 	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
 	_ = flags.MarkHidden("adopt-only") // it exists: the line above makes it. Start nothing; a stop is coming.
 	mustComplete(cmd, "manifest-url", noFiles)

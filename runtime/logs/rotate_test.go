@@ -236,13 +236,13 @@ func TestRotateBusy(t *testing.T) {
 	}
 }
 
-// A log of any other name is rotated too, keeps its mode, and its neighbours stay.
+// A log of any other name is rotated too, keeps its mode, and its neighbors stay.
 func TestRotateOtherName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "supervisor.log")
-	neighbours := []string{"supervisor.log.bak", "supervisor.logs.20200101-000000", "1.log.20200101-000000"}
-	for _, name := range neighbours {
+	neighbors := []string{"supervisor.log.bak", "supervisor.logs.20200101-000000", "1.log.20200101-000000"}
+	for _, name := range neighbors {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestRotateOtherName(t *testing.T) {
 			t.Errorf("%v, %v", info, err)
 		}
 	}
-	for _, name := range neighbours {
+	for _, name := range neighbors {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}

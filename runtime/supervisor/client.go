@@ -126,7 +126,11 @@ func (c *Client) Logs(ctx context.Context, req runtime.LogRequest, w io.Writer) 
 		return fmt.Errorf("cannot get the log of %s: %w", req.Pod, err)
 	}
 	defer body.Close()
-	if _, err := io.Copy(w, body); err != nil && ctx.Err() == nil {
+	_, err = io.Copy(w, body)
+	if errors.Is(err, io.ErrUnexpectedEOF) { // not ErrNotRunning: a part of the log was written
+		err = errors.New("the supervisor has ended")
+	}
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("cannot read the log of %s: %w", req.Pod, err)
 	}
 	return nil

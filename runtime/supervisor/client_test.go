@@ -18,7 +18,7 @@ func TestClientOfOneThatDies(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(*net.UnixConn){
 		// What is unread when a socket is closed resets it, as the end of its process does: one byte is read, to wait for it.
-		"before it read": func(c *net.UnixConn) { _, _ = c.Read(make([]byte, 1)) },
+		"before it read":     func(c *net.UnixConn) { _, _ = c.Read(make([]byte, 1)) },
 		"before it answered": func(c *net.UnixConn) { _, _ = c.Read(make([]byte, 4096)) },
 		"in its answer": func(c *net.UnixConn) {
 			_, _ = c.Read(make([]byte, 4096))
