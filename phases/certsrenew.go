@@ -24,7 +24,7 @@ type Renewable struct {
 	Pod string
 	// signer is the path of the CA's key.
 	signer string
-	step   plan.Step
+	step   func(plan.Issuing) plan.Step
 }
 
 // Renewables lists the certificates and kubeconfigs of a control plane, in the
@@ -38,14 +38,16 @@ func Renewables(cfg config.Config) []Renewable {
 			continue
 		}
 		all = append(all, Renewable{Name: spec.PhaseName(), Path: filepath.Join(s.Paths.PKI, spec.CertFile()), Pod: podOf(spec.PhaseName()),
-			signer: key(spec.Signer), step: plan.RenewCertificate{Spec: spec, Issuing: s.issuing()}})
+			signer: key(spec.Signer), step: func(i plan.Issuing) plan.Step { return plan.RenewCertificate{Spec: spec, Issuing: i} }})
 	}
 	for _, spec := range pki.KubeconfigSpecs(cfg) {
 		if spec.Name == pki.KubeletConf { // the kubelet renews it by itself
 			continue
 		}
 		all = append(all, Renewable{Name: spec.Name, Path: filepath.Join(s.Paths.Kubernetes, spec.Name), Pod: podOf(spec.Name),
-			signer: key("ca"), step: plan.RenewKubeconfig{Name: spec.Name, Dir: s.Paths.Kubernetes, Issuing: s.issuing()}})
+			signer: key("ca"), step: func(i plan.Issuing) plan.Step {
+				return plan.RenewKubeconfig{Name: spec.Name, Dir: s.Paths.Kubernetes, Issuing: i}
+			}})
 	}
 	return all
 }
@@ -67,7 +69,9 @@ func podOf(name string) string {
 
 // Renew plans the renewal of one certificate, or of "all": of those that are
 // there and whose authority's key is. The names are those of Renewables; pods
-// are those that have to be restarted afterwards.
+// are those that have to be restarted afterwards. Without a KeyAlgorithm in cfg
+// each new key is of the old one's: kubeadm asks the configuration in the
+// cluster, which says the same unless somebody changed it.
 func Renew(cfg config.Config, f facts.Facts, name string) (p plan.Plan, pods []string, err error) {
 	if err := trustJournal(f); err != nil {
 		return plan.Plan{}, nil, err
@@ -84,7 +88,11 @@ func Renew(cfg config.Config, f facts.Facts, name string) (p plan.Plan, pods []s
 			renew.Steps = append(renew.Steps, plan.Note{Text: why})
 			continue
 		}
-		renew.Steps = append(renew.Steps, r.step)
+		issuing := s.issuing()
+		if issuing.Algorithm == "" {
+			issuing.Algorithm = pki.AlgorithmOf(f.Look(r.Path).Data)
+		}
+		renew.Steps = append(renew.Steps, r.step(issuing))
 		if r.Pod != "" && !slices.Contains(pods, r.Pod) {
 			pods = append(pods, r.Pod)
 		}

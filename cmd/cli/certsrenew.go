@@ -33,11 +33,13 @@ func newCertsRenew(a *app) *cobra.Command {
 		Short: "Renew a certificate, or all",
 		Long: `Make a certificate and its key anew, with the subject, names and usages that it has;
 "kubecrank certs check" lists the names. An expired one can be renewed, a certificate
-authority cannot. Validity and algorithm are those of the configuration (--config).
+authority cannot. Validity, and the key's algorithm if it is to change, are those of the
+configuration (--config).
 
 "all" leaves out what is not there, and what was signed by an authority whose key is not
 on this machine. Components that run know only the old certificates until they are
-restarted: --restart does it, one after the other. Copies of admin.conf stay as they are.`,
+restarted: --restart does it, in an order in which none waits for another in vain. Copies of
+admin.conf stay as they are.`,
 		Example: `  kubecrank certs renew all --restart
   kubecrank certs renew apiserver --dry-run`,
 		Args: oneArg("NAME"),
@@ -72,6 +74,7 @@ restarted: --restart does it, one after the other. Copies of admin.conf stay as 
 
 func (a *app) renewConfig(set *pflag.FlagSet, opts renewOptions) (config.Config, error) {
 	cfg := config.Default(a.global.root)
+	cfg.KeyAlgorithm = "" // that of the present key
 	if opts.file == "" {
 		if set.Changed("cert-dir") {
 			cfg.CertificatesDir = belowRoot(a.global.root, opts.certDir)
@@ -103,7 +106,10 @@ func (a *app) runRenew(ctx context.Context, cfg config.Config, opts renewOptions
 		return err
 	}
 	if opts.restart {
-		if err := a.restartAll(ctx, running, cfg.Timeouts.ControlPlaneComponentHealthCheck); err != nil {
+		progress := a.newProgress()
+		defer progress.close()
+		r := restarter{client: a.client(), limit: cfg.Timeouts.ControlPlaneComponentHealthCheck, progress: progress}
+		if running, err = r.all(ctx, running); err != nil {
 			return err
 		}
 	}
@@ -159,59 +165,4 @@ func (a *app) running(ctx context.Context, pods []string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// restartAll restarts pods one after the other, and shows it.
-func (a *app) restartAll(ctx context.Context, pods []string, limit time.Duration) error {
-	progress := a.newProgress()
-	defer progress.close()
-	for _, pod := range pods {
-		t := progress.start("restart", pod)
-		err := a.restart(ctx, pod, limit)
-		t.end(err == nil)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const restartPoll = 100 * time.Millisecond
-
-// restart restarts a pod and waits until its new process is ready.
-func (a *app) restart(ctx context.Context, name string, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	client := a.client()
-	before, err := podStatus(ctx, client, name)
-	if err != nil {
-		return err
-	}
-	if err := client.Restart(ctx, name); err != nil {
-		return err
-	}
-	for {
-		now, err := podStatus(ctx, client, name)
-		if err == nil && now.Ready && now.PID != before.PID {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return withHint(fmt.Errorf("cannot restart %s: it is not ready after %s", name, limit), "kubecrank status says why")
-		case <-time.After(restartPoll):
-		}
-	}
-}
-
-func podStatus(ctx context.Context, client supervisorClient, name string) (runtime.PodStatus, error) {
-	st, err := client.Status(ctx)
-	if err != nil {
-		return runtime.PodStatus{}, err
-	}
-	for _, pod := range st.Pods {
-		if pod.Name == name {
-			return pod, nil
-		}
-	}
-	return runtime.PodStatus{}, fmt.Errorf("cannot find the pod %s", name)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,6 +74,7 @@ func (a *app) fileConfig(set *pflag.FlagSet, file string, base config.Config, ow
 	cfg, more := d.Apply("init", base)
 	errs = append(errs, more...)
 	completed := cfg.Complete(anyHost(cfg))
+	completed.KeyAlgorithm = cmp.Or(completed.KeyAlgorithm, config.ECDSAP256) // a base may leave it open
 	errs = append(errs, d.Locate("init", completed.Validate())...)
 	if err := errors.Join(errs...); err != nil {
 		return cfg, &usageError{err: err}

@@ -1,11 +1,15 @@
 package pki
 
 import (
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"net/netip"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
 // Renew makes a new key and certificate in place of an existing certificate
@@ -60,6 +64,33 @@ func RenewKubeconfig(name string, existing []byte, ca Pair, p Params) ([]byte, e
 		return nil, fmt.Errorf("cannot renew %s: %w", name, err)
 	}
 	return data, nil
+}
+
+// AlgorithmOf is the algorithm of a certificate file's key, or of the
+// certificate's in a kubeconfig. Of a key that kubeadm has no name for it is the
+// most similar that has one, and of what cannot be read the default.
+func AlgorithmOf(file []byte) config.KeyAlgorithm {
+	cert, r := certFromPEM(file)
+	if r != nil {
+		if cert, r = certFromKubeconfig(file); r != nil {
+			return config.ECDSAP256
+		}
+	}
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		switch bits := key.N.BitLen(); {
+		case bits >= 4096:
+			return config.RSA4096
+		case bits >= 3072:
+			return config.RSA3072
+		}
+		return config.RSA2048
+	case *ecdsa.PublicKey:
+		if key.Curve.Params().BitSize >= 384 {
+			return config.ECDSAP384
+		}
+	}
+	return config.ECDSAP256
 }
 
 // specOf describes an existing certificate; Name and Signer are left open.

@@ -51,6 +51,30 @@ func TestRenewKeepsSubjectAndNames(t *testing.T) {
 	wantReason(t, err, NeedsExternalCA, "apiserver.crt")
 }
 
+// The algorithm of an existing key is known, in a certificate and in a kubeconfig.
+func TestAlgorithmOf(t *testing.T) {
+	t.Parallel()
+	ca := mustCA(t, "ca")
+	for _, alg := range []config.KeyAlgorithm{config.ECDSAP256, config.ECDSAP384, config.RSA2048, config.RSA3072} {
+		p := testParams()
+		p.Algorithm = alg
+		pair, err := Issue(specNamed(t, "apiserver"), ca, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kubeconfig, err := NewKubeconfig(adminSpec(), ca, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := AlgorithmOf(pair.CertPEM), AlgorithmOf(kubeconfig); a != alg || b != alg {
+			t.Errorf("%s: %s in a certificate, %s in a kubeconfig", alg, a, b)
+		}
+	}
+	if got := AlgorithmOf([]byte("nothing")); got != config.ECDSAP256 {
+		t.Error(got)
+	}
+}
+
 // A kubeconfig's renewal changes key, certificate and CA of the current context, and nothing else in the file.
 func TestRenewKubeconfig(t *testing.T) {
 	t.Parallel()
