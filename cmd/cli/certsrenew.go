@@ -105,7 +105,7 @@ func (a *app) runRenew(ctx context.Context, cfg config.Config, opts renewOptions
 	if err != nil {
 		return err
 	}
-	if opts.restart {
+	if opts.restart && len(running) > 0 {
 		progress := a.newProgress()
 		defer progress.close()
 		r := restarter{client: a.client(), limit: cfg.Timeouts.ControlPlaneComponentHealthCheck, progress: progress}
