@@ -85,7 +85,8 @@ func (r *refusals) seLinux(field string, selinux *corev1.SELinuxOptions) {
 func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container) {
 	err := checkName(c.Name)
 	r.when(err != nil, "%s.name: %w", field, err)
-	r.when(len(c.Command) == 0, "%s.command: must be set, what the image would run is not known here", field)
+	r.when(len(c.Command) == 0, "%s.command: must be set: what image %q would run is not known here, "+
+		"a container is a program of this machine", field, c.Image)
 	r.when(c.WorkingDir != "" && !path.IsAbs(c.WorkingDir), "%s.workingDir: must be absolute", field)
 	r.when(c.Stdin || c.TTY, "%s: nobody can attach to stdin or a tty", field)
 	r.limits(field+".resources.limits", c.Resources.Limits)

@@ -84,7 +84,7 @@ func TestRefuse(t *testing.T) {
 		"unknown capability": {func(_ *podSpec, c *ctr) {
 			c.SecurityContext = &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"FLY"}}}
 		}, `"FLY" is not known`},
-		"no command": {func(_ *podSpec, c *ctr) { c.Command, c.Args = nil, []string{"x"} }, "spec.containers[0].command: must be set"},
+		"no command": {func(_ *podSpec, c *ctr) { c.Command, c.Args = nil, []string{"x"} }, `spec.containers[0].command: must be set: what image "none" would run is not known`},
 		"limits": {func(_ *podSpec, c *ctr) {
 			c.Resources.Limits = corev1.ResourceList{"cpu": resource.MustParse("1"), "memory": resource.MustParse("1Gi")}
 		}, ""},

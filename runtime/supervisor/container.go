@@ -281,7 +281,7 @@ func (p *pod) begin(c *container) {
 
 func (p *pod) startFailed(c *container, err error) {
 	c.reason, c.message = "StartError", err.Error()
-	p.problem = fmt.Sprintf("container %s cannot be started: %v", c.spec.Name, err)
+	p.problem = fmt.Sprintf("container %s cannot be started: %v%s", c.spec.Name, err, remedy(err))
 	p.event(c, warning, reasonFailed, "Error: "+err.Error())
 	if p.state == podStopping {
 		c.state = ctrExited

@@ -230,6 +230,36 @@ func TestStatic_068_RefusalsAreRetried(t *testing.T) {
 	})
 }
 
+// errAdvised is an error that says what to do.
+type errAdvised struct{ error }
+
+func (errAdvised) Hint() string { return "try again" }
+
+// What to do about a refusal is in the status, under the refusal.
+func TestRemedies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &fakeRuntime{
+			open: func(pod *runtime.Pod) error {
+				if strings.HasPrefix(pod.Name, "a") {
+					return fmt.Errorf("refused: %w", errAdvised{errTest})
+				}
+				return nil
+			},
+			start: func(*runtime.Pod, runtime.ContainerSpec) error { return errAdvised{errTest} },
+		}
+		b := newBench(t, rt, nil)
+		b.set(newPod("a"), newPod("b"))
+		for name, want := range map[string]string{
+			"a": "cannot open the pod: refused: made up\nhint: try again",
+			"b": "container main cannot be started: made up\nhint: try again",
+		} {
+			if got := b.pod(name).LastError; got != want {
+				t.Errorf("%s: the status says %q, want %q", name, got, want)
+			}
+		}
+	})
+}
+
 // What a pod ended with is in its status: exit code or signal, and its last words.
 func TestLastError(t *testing.T) {
 	for want, exit := range map[string]runtime.Exit{

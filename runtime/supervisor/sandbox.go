@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,7 +80,7 @@ func (p *pod) onOpened(e evOpened) {
 
 // openFailed retries what admission would refuse for good (statement 68), with the back-off of containers.
 func (p *pod) openFailed(e evOpened) {
-	p.problem = fmt.Sprintf("cannot open the pod: %v", e.err)
+	p.problem = fmt.Sprintf("cannot open the pod: %v%s", e.err, remedy(e.err))
 	p.event(nil, warning, reasonFailedSandbox, "Failed to create pod sandbox: "+e.err.Error())
 	if p.state == podOpening {
 		p.state = podWaiting
@@ -89,6 +90,15 @@ func (p *pod) openFailed(e evOpened) {
 		}
 	}
 	p.retryIn(p.openDelay())
+}
+
+// remedy is what an error says should be done, on a line of its own; "" if it says nothing.
+func remedy(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		return "\nhint: " + h.Hint()
+	}
+	return ""
 }
 
 // openDelay is 0, 10, 20, 40 ... like the restarts of a container.
