@@ -48,6 +48,15 @@ func (a *app) componentsFor(cfg config.Config) string {
 	return ""
 }
 
+// componentDirs are the directories in which a component's program may be.
+func (a *app) componentDirs(cfg config.Config) []string {
+	dirs := []string{a.componentsFor(cfg)}
+	for _, path := range stagedBinaries(cfg.Paths(), "kube-apiserver") {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	return dirs
+}
+
 // findComponent returns the path of a component's binary: as the components of
 // this run have it, or else as any earlier version of kubecrank has staged it.
 func (a *app) findComponent(name string) (string, error) {

@@ -197,8 +197,10 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 		Supervisor: r.app.background(r.cfg),
 		Components: r.components,
 		API:        plan.ClusterAPI{},
-		Progress:   watcher,
-		Now:        time.Now,
+
+		ComponentDirs: r.app.componentDirs(r.cfg),
+		Progress:      watcher,
+		Now:           time.Now,
 	})
 	r.phases = reporter.phases
 	return result, r.explain(ctx, err)

@@ -75,7 +75,7 @@ func (a *app) runStatus(ctx context.Context, opts statusOptions) error {
 	if opts.pod != "" {
 		return a.describePod(ctx, client, st, opts)
 	}
-	if err := printStatus(a.stdio.Out, st, opts.format, time.Now()); err != nil {
+	if err := printStatus(a.stdio.Out, a.examine(st), opts.format, time.Now()); err != nil {
 		return err
 	}
 	return readiness(st)
@@ -111,14 +111,14 @@ func (a *app) rootFlag() string {
 	return " --root " + a.global.root
 }
 
-func printStatus(w io.Writer, st runtime.Status, format string, now time.Time) error {
+func printStatus(w io.Writer, st examined, format string, now time.Time) error {
 	switch format {
 	case "json":
 		return writeJSON(w, st)
 	case "yaml":
 		return writeYAML(w, st)
 	}
-	if err := printTable(w, st, now); err != nil {
+	if err := printTable(w, st.Status, now); err != nil {
 		return err
 	}
 	printTrouble(w, st)
@@ -211,11 +211,18 @@ func gist(text string) string {
 }
 
 // printTrouble writes below the table what is wrong.
-func printTrouble(w io.Writer, st runtime.Status) {
+func printTrouble(w io.Writer, st examined) {
 	var lines []string
-	for _, p := range st.Pods {
+	for i, p := range st.Pods {
+		var told []string
+		for _, d := range st.diagnoses[i] {
+			told = append(told, fmt.Sprintf("%s: %s\n    hint: %s", d.Certainty.Heading(), d.Explanation, d.Remedy))
+		}
 		if p.LastError != "" && !p.Ready {
-			lines = append(lines, p.Name+": "+indented(gist(p.LastError), "    "))
+			told = append(told, indented(gist(p.LastError), "    "))
+		}
+		if len(told) > 0 {
+			lines = append(lines, p.Name+": "+strings.Join(told, "\n    "))
 		}
 	}
 	for _, p := range st.Problems {

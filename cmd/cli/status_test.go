@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -31,8 +32,11 @@ func TestStatusTable(t *testing.T) {
 			{Source: "/etc/kubernetes/manifests/x.bak", Message: "a backup file", Warning: true},
 		},
 	}
+	found := containerDiagnosis{"kube-scheduler", diagnose.Diagnosis{Certainty: diagnose.Certain,
+		Explanation: "kube-scheduler has no flag --nonsense", Remedy: "take it out"}}
+	x := examined{st, [][]containerDiagnosis{nil, {found}}}
 	var b strings.Builder
-	if err := printStatus(&b, st, "table", now); err != nil {
+	if err := printStatus(&b, x, "table", now); err != nil {
 		t.Fatal(err)
 	}
 	want := `POD              READY   STATE     RESTARTS   PID    AGE
@@ -40,7 +44,9 @@ etcd             1/1     Running   0          4711   3m
 kube-scheduler   0/1     BackOff   3          -      -
 
 Problems:
-  kube-scheduler: exited with code 1
+  kube-scheduler: cause: kube-scheduler has no flag --nonsense
+    hint: take it out
+    exited with code 1
     unknown flag: --nonsense
   /etc/kubernetes/manifests/x.yaml:7: it is no pod
   /etc/kubernetes/manifests/x.bak: warning: a backup file
@@ -49,17 +55,17 @@ Problems:
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
 	}
 
-	st.Pods[1].Namespace, st.Problems = "default", nil
+	x.Pods[1].Namespace, x.Problems = "default", nil
 	b.Reset()
-	if err := printStatus(&b, st, "table", now); err != nil {
+	if err := printStatus(&b, x, "table", now); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(b.String(), "NAMESPACE     POD              READY") {
 		t.Errorf("two namespaces, but no column for them:\n%s", b.String())
 	}
-	st.Pods[1].State, st.Pods[1].Message = "Waiting", "waiting for etcd to start"
+	x.Pods[1].State, x.Pods[1].Message = "Waiting", "waiting for etcd to start"
 	b.Reset()
-	if err := printStatus(&b, st, "table", now); err != nil {
+	if err := printStatus(&b, x, "table", now); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), " AGE   MESSAGE\n") || !strings.Contains(b.String(), " waiting for etcd to start\n") {

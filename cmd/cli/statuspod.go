@@ -23,7 +23,8 @@ import (
 // podDetails is what status POD -o json prints.
 type podDetails struct {
 	runtime.PodStatus `json:",inline"`
-	Events            []runtime.Event `json:"events"`
+	Diagnosis         []containerDiagnosis `json:"diagnosis,omitempty"`
+	Events            []runtime.Event      `json:"events"`
 }
 
 // isNamed says whether a name that somebody typed means this pod.
@@ -53,7 +54,7 @@ func (a *app) describePod(ctx context.Context, client *supervisor.Client, st run
 	case len(found) == 0:
 		return withHint(fmt.Errorf("there is no static pod %q", opts.pod), didYouMean(opts.pod, names, ""))
 	}
-	details := podDetails{PodStatus: found[0], Events: []runtime.Event{}}
+	details := podDetails{PodStatus: found[0], Diagnosis: a.examine(st).of(found[0]), Events: []runtime.Event{}}
 	err := client.Events(ctx, false, func(e runtime.Event) {
 		if e.Pod == found[0].Name && e.Namespace == found[0].Namespace {
 			details.Events = append(details.Events, e)
@@ -100,6 +101,11 @@ func printPod(w io.Writer, p podDetails, began, now time.Time) error {
 	field("", "State", state)
 	field("", "Restarts", fmt.Sprint(p.Restarts))
 	field("", "Message", p.Message)
+	for _, d := range p.Diagnosis {
+		heading := d.Certainty.Heading()
+		field("", strings.ToUpper(heading[:1])+heading[1:], d.Explanation)
+		field("", "Hint", d.Remedy)
+	}
 	field("", "Last error", gist(p.LastError))
 	for _, c := range p.Containers {
 		kind := "Container"

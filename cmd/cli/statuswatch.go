@@ -79,7 +79,7 @@ func (a *app) watcher(format string) func(st runtime.Status, err error, changed 
 			case err != nil:
 				return a.tellLost(err)
 			}
-			return enc.Encode(st)
+			return enc.Encode(a.examine(st))
 		}
 	case format == "yaml":
 		return func(st runtime.Status, err error, changed bool) error {
@@ -90,7 +90,7 @@ func (a *app) watcher(format string) func(st runtime.Status, err error, changed 
 				return a.tellLost(err)
 			}
 			fmt.Fprintln(a.stdio.Out, "---")
-			return writeYAML(a.stdio.Out, st)
+			return writeYAML(a.stdio.Out, a.examine(st))
 		}
 	case a.stdio.isTerminal(a.stdio.Out):
 		return a.redraw()
@@ -111,7 +111,7 @@ func (a *app) redraw() func(runtime.Status, error, bool) error {
 		var b strings.Builder
 		if err != nil {
 			fmt.Fprintln(&b, err)
-		} else if err := printStatus(&b, st, "table", time.Now()); err != nil {
+		} else if err := printStatus(&b, a.examine(st), "table", time.Now()); err != nil {
 			return err
 		}
 		width, height := a.stdio.size(a.stdio.Out)

@@ -18,9 +18,11 @@ type Node struct {
 	Journal    *Journal
 	Supervisor Supervisor
 	Components Components
-	API        API
-	Progress   Progress // nil: nobody watches
-	Now        func() time.Time
+	// ComponentDirs are where the programs are, to ask one for its flags when it refuses one.
+	ComponentDirs []string
+	API           API
+	Progress      Progress // nil: nobody watches
+	Now           func() time.Time
 
 	news func(detail string)
 }

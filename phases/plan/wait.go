@@ -9,10 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubecrank/kubecrank/phases/diagnose"
+	"github.com/kubecrank/kubecrank/phases/evidence"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-// WaitHealthy waits until pods are ready, or until it is certain that they will not be.
+// WaitHealthy waits until pods are ready, or until it is certain that they will
+// not be: a container has failed again and again, or package diagnose knows the cause.
 type WaitHealthy struct {
 	Pods    []string `json:"pods"` // names as in the manifests
 	Timeout Span     `json:"timeout"`
@@ -57,6 +60,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	heard := start
 	var last runtime.Status
 	var old oldFailures
+	exam := newExaminer(n, start)
 	for {
 		status, err := n.Supervisor.Status(limit)
 		switch {
@@ -69,12 +73,12 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 			if s.tellReady(n, status, ready, time.Since(start)); len(ready) == len(s.Pods) {
 				return Outcome{}, nil
 			}
-			if failures := s.hopeless(status, old, time.Now()); len(failures) > 0 {
+			if failures := s.hopeless(status, old, exam); len(failures) > 0 {
 				return Outcome{}, &NotHealthyError{Failures: failures, Waited: time.Since(start)}
 			}
 		case errors.Is(err, runtime.ErrNotRunning) && time.Since(heard) > silence:
 			return Outcome{}, &NotHealthyError{Waited: time.Since(start), Failures: []PodFailure{{
-				What: "the supervisor is not running any more", LogPath: s.Log, Log: tailLog(s.Log),
+				What: "the supervisor is not running any more", LogPath: s.Log, Log: evidence.Tail(s.Log),
 			}}}
 		}
 		select {
@@ -83,7 +87,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 			if ctx.Err() != nil {
 				return Outcome{}, ctx.Err()
 			}
-			return Outcome{}, &NotHealthyError{Failures: s.unready(last), Waited: time.Since(start), TimedOut: true}
+			return Outcome{}, &NotHealthyError{Failures: s.unready(last, exam), Waited: time.Since(start), TimedOut: true}
 		}
 	}
 }
@@ -140,22 +144,25 @@ func (s WaitHealthy) tryAgain(ctx context.Context, n *Node, status runtime.Statu
 	return old, nil
 }
 
-// hopeless returns the pods that waiting will not mend: crash loops, and
-// manifests that are refused. Old failures say nothing.
-func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, now time.Time) []PodFailure {
+// hopeless returns the pods that waiting will not mend: those with a cause that
+// is certain, crash loops whose cause will not pass by itself, and manifests
+// that are refused. Old failures say nothing.
+func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, exam *examiner) []PodFailure {
 	var failures []PodFailure
+	now := time.Now()
 	for _, pod := range status.Pods {
 		if !slices.Contains(s.Pods, pod.Name) || pod.Ready {
 			continue
 		}
 		for _, c := range pod.Containers {
+			if c.Ready || old.has(pod, c, now) {
+				continue
+			}
+			d, certain := exam.look(status, pod, c, now)
 			exited := c.ExitCode != nil && *c.ExitCode != 0
-			switch {
-			case old.has(pod, c, now):
-			case c.Reason == crashLoop && c.ExitCode == nil:
-				failures = append(failures, failureOf(pod, c, "it cannot be started"))
-			case c.Reason == crashLoop, exited && c.RestartCount >= enoughExits:
-				failures = append(failures, failureOf(pod, c, "it keeps exiting"))
+			looping := c.Reason == crashLoop || exited && c.RestartCount >= enoughExits
+			if certain || looping && (d == nil || d.Certainty != diagnose.Passing) {
+				failures = append(failures, failureOf(pod, c, howItFails(c), d))
 			}
 		}
 		if pod.State == "Failed" {
@@ -170,12 +177,23 @@ func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, now time.T
 	return failures
 }
 
+func howItFails(c runtime.ContainerStatus) string {
+	switch {
+	case c.Reason == crashLoop && c.ExitCode == nil:
+		return "it cannot be started"
+	case c.PID == 0 || c.RestartCount > 0:
+		return "it keeps exiting"
+	default:
+		return "it will not become ready"
+	}
+}
+
 func (s WaitHealthy) isOurs(source string) bool {
 	return slices.ContainsFunc(s.Pods, func(pod string) bool { return strings.HasSuffix(source, "/"+pod+".yaml") })
 }
 
 // unready returns all pods that are not ready, each with what is known of it.
-func (s WaitHealthy) unready(status runtime.Status) []PodFailure {
+func (s WaitHealthy) unready(status runtime.Status, exam *examiner) []PodFailure {
 	var failures []PodFailure
 	for _, name := range s.Pods {
 		i := slices.IndexFunc(status.Pods, func(p runtime.PodStatus) bool { return p.Name == name })
@@ -192,22 +210,23 @@ func (s WaitHealthy) unready(status runtime.Status) []PodFailure {
 		}
 		for _, c := range pod.Containers {
 			if !c.Ready {
-				failures = append(failures, failureOf(pod, c, fmt.Sprintf("it is not ready (%s)", strings.ToLower(pod.State))))
+				what := fmt.Sprintf("it is not ready (%s)", strings.ToLower(pod.State))
+				failures = append(failures, failureOf(pod, c, what, exam.diagnose(status, pod, c)))
 			}
 		}
 	}
 	return failures
 }
 
-func failureOf(pod runtime.PodStatus, c runtime.ContainerStatus, what string) PodFailure {
+func failureOf(pod runtime.PodStatus, c runtime.ContainerStatus, what string, d *diagnose.Diagnosis) PodFailure {
 	f := PodFailure{
 		Pod: pod.Name, Container: c.Name, What: what, Probe: c.LastProbe, Restarts: c.RestartCount,
-		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Log: tailLog(c.LogPath),
+		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Log: evidence.Tail(c.LogPath), Diagnosis: d,
 	}
 	for _, text := range []string{pod.LastError, c.Message} { // a back-off says less than what led to it
 		// Its first line: what follows are the last lines of the log, which stand below.
 		if text, _, _ = strings.Cut(text, "\n"); f.Message == "" {
-			f.Message = text
+			f.Message = strings.TrimSuffix(text, ":")
 		}
 	}
 	return f
@@ -218,97 +237,4 @@ func orUnknown(s string) string {
 		return "it has not started"
 	}
 	return s
-}
-
-// NotHealthyError says which components did not become healthy, and all that
-// is known of why (exit code 4).
-type NotHealthyError struct {
-	Failures []PodFailure
-	Waited   time.Duration
-	TimedOut bool // else it was certain before the time was over
-}
-
-// PodFailure is what is known of one container that is not healthy.
-type PodFailure struct {
-	Pod       string
-	Container string
-	What      string // "it keeps exiting"
-	Probe     string // what was probed and answered, "" when nothing was
-	Message   string // what the supervisor says of it
-	Restarts  int
-	ExitCode  *int
-	Signal    string
-	LogPath   string
-	Log       []string // the last lines
-}
-
-func (e *NotHealthyError) Error() string {
-	var b strings.Builder
-	names := make([]string, 0, len(e.Failures))
-	for _, f := range e.Failures {
-		if f.Pod != "" && !slices.Contains(names, f.Pod) {
-			names = append(names, f.Pod)
-		}
-	}
-	subject := strings.Join(names, ", ")
-	if subject == "" {
-		subject = "the control plane"
-	}
-	fmt.Fprintf(&b, "%s did not become healthy in %.1f s", subject, e.Waited.Seconds())
-	for _, f := range e.Failures {
-		f.print(&b)
-	}
-	return b.String()
-}
-
-func (f PodFailure) print(b *strings.Builder) {
-	name := f.Pod
-	if f.Container != "" && f.Container != f.Pod {
-		name += "/" + f.Container
-	}
-	fmt.Fprintf(b, "\n  %s: %s", name, f.What)
-	if f.ExitCode != nil {
-		fmt.Fprintf(b, "\n    last exit: code %d%s, restarts: %d", *f.ExitCode, strings.TrimRight(" "+f.Signal, " "), f.Restarts)
-	}
-	if f.Message != "" {
-		b.WriteString("\n    state: " + f.Message)
-	}
-	if f.Probe != "" && !strings.Contains(f.Message, f.Probe) {
-		b.WriteString("\n    probe: " + f.Probe)
-	}
-	if len(f.Log) > 0 {
-		fmt.Fprintf(b, "\n    last lines of %s:", f.LogPath)
-		for _, line := range f.Log {
-			b.WriteString("\n      " + line)
-		}
-	}
-}
-
-// causes are texts that components are known to end with, and what to do then.
-// A function, not a variable: nobody changes it.
-func causes() [][2]string {
-	return [][2]string{
-		{"address already in use", "another program holds the port; 'ss -ltnp' names it. Stop it, or use --port-offset"},
-		{"cannot assign requested address", "the address is not on this machine; give one that is with --apiserver-advertise-address"},
-		{"unknown flag", "an extra argument names a flag that this version does not have; see the last lines of the log"},
-		{"no space left on device", "the disk is full; make room and run it again"},
-		{"permission denied", "a file or directory does not belong to the user that runs it; see the last lines of the log"},
-		{"certificate has expired", "renew the certificates, or set this machine's clock"},
-		{"member count is unequal", "the etcd data directory belongs to another cluster; move it away"},
-		{"cluster ID mismatch", "the etcd data directory belongs to another cluster; move it away"},
-		{"exec format error", "the components are for another architecture"},
-	}
-}
-
-// Hint says what to do next.
-func (e *NotHealthyError) Hint() string {
-	for _, f := range e.Failures {
-		text := f.What + "\n" + f.Message + "\n" + f.Probe + "\n" + strings.Join(f.Log, "\n")
-		for _, c := range causes() {
-			if strings.Contains(strings.ToLower(text), c[0]) {
-				return c[1]
-			}
-		}
-	}
-	return "'kubecrank status' and 'kubecrank logs COMPONENT' show more; correct the cause and run it again, or 'kubecrank reset' to undo"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,12 +54,21 @@ func looping(c runtime.ContainerStatus) runtime.ContainerStatus {
 }
 
 func TestWaitHealthy(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "2.log")
-	const lines = "2026-01-02T03:04:05Z stdout F starting\n" +
-		"2026-01-02T03:04:06Z stderr F listen tcp :2379: bind: address already in use\n"
-	if err := os.WriteFile(log, []byte(lines), 0o600); err != nil {
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer held.Close()
+	// The logs of a container that finds its port taken: by this test, and by somebody who is gone.
+	log, freed := filepath.Join(t.TempDir(), "2.log"), filepath.Join(t.TempDir(), "2.log")
+	for path, address := range map[string]string{log: held.Addr().String(), freed: "127.0.0.1:1"} {
+		lines := "2026-01-02T03:04:05Z stdout F starting\n" +
+			"2026-01-02T03:04:06Z stderr F listen tcp " + address + ": bind: address already in use\n"
+		if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, port, _ := net.SplitHostPort(held.Addr().String())
 	both := func(etcd, api runtime.PodStatus) (runtime.Status, error) {
 		return runtime.Status{Pods: []runtime.PodStatus{etcd, api}}, nil
 	}
@@ -102,7 +112,7 @@ func TestWaitHealthy(t *testing.T) {
 			within: 2*time.Second + 2*pollPeriod,
 			want: []string{"etcd did not become healthy in 2.0 s", "keeps exiting", "code 1, restarts: 2", "address already in use",
 				"livez: connection refused", log},
-			hint: "holds the port",
+			hint: fmt.Sprintf("kill %d", os.Getpid()),
 		},
 		"a program that cannot be started ends it": {
 			status: func(d time.Duration) (runtime.Status, error) {
@@ -115,7 +125,7 @@ func TestWaitHealthy(t *testing.T) {
 			},
 			within: 2 * pollPeriod,
 			want:   []string{"etcd: it cannot be started", "exec format error"},
-			hint:   "another architecture",
+			hint:   "kubecrank logs",
 		},
 		"a back-off of an earlier run does not: its user may have mended the cause": {
 			status: func(d time.Duration) (runtime.Status, error) {
@@ -141,6 +151,27 @@ func TestWaitHealthy(t *testing.T) {
 				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true))
 			},
 			within: time.Second + 2*pollPeriod,
+		},
+		"one exit ends it when the cause is certain": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				etcd := podStatus("etcd", "Starting", false, runtime.ContainerStatus{Name: "etcd", PID: 1})
+				if d >= time.Second {
+					etcd = podStatus("etcd", "BackOff", false, container("etcd", 1, 1, log))
+				}
+				return both(etcd, starting)
+			},
+			within: time.Second + 2*pollPeriod,
+			want:   []string{"etcd: it keeps exiting", fmt.Sprintf("cause: port %s is taken by plan.test (PID %d)", port, os.Getpid())},
+			hint:   fmt.Sprintf("kill %d", os.Getpid()),
+		},
+		"a crash loop whose cause has passed does not": {
+			status: func(d time.Duration) (runtime.Status, error) {
+				if d < 8*time.Second {
+					return both(podStatus("etcd", "BackOff", false, looping(container("etcd", 2+int(d/time.Second), 1, freed))), starting)
+				}
+				return both(podStatus("etcd", "Running", true), podStatus("kube-apiserver", "Running", true))
+			},
+			within: 8*time.Second + 2*pollPeriod,
 		},
 		"many exits end it too": {
 			status: func(d time.Duration) (runtime.Status, error) {
@@ -281,39 +312,4 @@ func TestWaitHealthyCancelled(t *testing.T) {
 			t.Errorf("error is %v", err)
 		}
 	})
-}
-
-func TestTailLog(t *testing.T) {
-	dir := t.TempDir()
-	long := strings.Repeat("x", 3000)
-	var b strings.Builder
-	for i := range 40 {
-		fmt.Fprintf(&b, "2026-01-02T03:04:05.6Z stderr F line %d %s\n", i, long)
-	}
-	for name, content := range map[string]string{"1.log": b.String(), "2.log": "", "0.log": "old\n", "supervisor.log": "plain\nlast\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := tailLog(filepath.Join(dir, "1.log"))
-	if len(got) == 0 || len(got) > tailLines || !strings.HasPrefix(got[len(got)-1], "line 39 x") || len(got[0]) > lineBytes+3 {
-		t.Errorf("lines are %q", got)
-	}
-	if after := tailLog(filepath.Join(dir, "2.log")); !slices.Equal(after, got) {
-		t.Error("an empty log does not lead to the one before it")
-	}
-	if got := tailLog(filepath.Join(dir, "supervisor.log")); !slices.Equal(got, []string{"plain", "last"}) {
-		t.Errorf("lines are %q", got)
-	}
-	etcd := `{"level":"fatal","ts":"x","msg":"discovery failed","error":"address already in use","stacktrace":"long"}`
-	for in, want := range map[string]string{
-		etcd: "fatal: discovery failed: address already in use", `{"a":1}`: `{"a":1}`, "{broken": "{broken",
-	} {
-		if got := message("2026-01-02T03:04:05.6Z stderr F " + in); got != want {
-			t.Errorf("message is %q, want %q", got, want)
-		}
-	}
-	if got := tailLog(filepath.Join(dir, "9.log")); got != nil {
-		t.Errorf("lines are %q", got)
-	}
 }

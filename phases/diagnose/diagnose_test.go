@@ -1,0 +1,198 @@
+package diagnose
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubecrank/kubecrank/phases/ports"
+)
+
+var update = flag.Bool("update", false, "rewrite what Diagnose says of the recorded evidence")
+
+// recorded is one file of testdata: what a real failure left, and what is said of it. The end-to-end
+// tests make the evidence: go test -tags e2e ./test/e2e -run TestDiagnose -record ../../phases/diagnose/testdata
+type recorded struct {
+	Evidence  Evidence  `json:"evidence"`
+	Diagnosis Diagnosis `json:"diagnosis"`
+}
+
+// What real components left behind leads to the same diagnosis as on the day it was recorded.
+func TestRecorded(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("there are %d recorded failures, %v", len(files), err)
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want recorded
+			if err := json.Unmarshal(data, &want); err != nil {
+				t.Fatal(err)
+			}
+			got := want
+			got.Diagnosis, _ = Diagnose(want.Evidence)
+			got.Diagnosis.Holds = 0 // not for programs
+			seen[got.Diagnosis.Cause] = true
+			if strings.ContainsAny(got.Diagnosis.Explanation+got.Diagnosis.Remedy, "{}") {
+				t.Errorf("a value is missing: %s", got.Diagnosis.Explanation+"; "+got.Diagnosis.Remedy)
+			}
+			if *update {
+				writeJSON(t, file, got)
+				return
+			}
+			if g, w := fmt.Sprintf("%+v", got.Diagnosis), fmt.Sprintf("%+v", want.Diagnosis); g != w {
+				t.Errorf("got\n%s\nwant\n%s", g, w)
+			}
+		})
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d causes are recorded", len(seen))
+	}
+}
+
+func writeJSON(t *testing.T, file string, v any) {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// No recorded failure is explained without its evidence: a log line alone, from a component that is
+// well by now, is not certain wherever the machine can be looked at.
+func TestStaleSigns(t *testing.T) {
+	for name, e := range map[string]Evidence{
+		"a port that is free again": {Log: []string{"listen tcp 127.0.0.1:2379: bind: address already in use"}},
+		"a port that it has itself": {Log: []string{"listen tcp 127.0.0.1:2379: bind: address already in use"},
+			Process: &Process{PID: 7}, Listeners: map[int]ports.Holder{2379: {PID: 7}}},
+		"an address that has come": {Log: []string{"listen tcp 10.0.0.1:1: bind: cannot assign requested address"},
+			Addresses: []string{"10.0.0.1"}},
+		"a flag that is mended": {Log: []string{"Error: unknown flag: --no"}, Flags: map[string]string{"yes": ""}},
+		"room on the disk":      {Log: []string{"open /x: no space left on device"}, Paths: map[string]Path{"/x": {Mount: "/", Free: 1 << 40}}},
+		"a file that is there":  {Log: []string{"open /x: no such file or directory"}, Paths: map[string]Path{"/x": {}}},
+		"a program that is there": {Messages: []string{"cannot run /x: no such file or directory"},
+			Paths: map[string]Path{"/x": {}}},
+		"one kill":          {Reason: "OOMKilled"},
+		"few open files":    {Log: []string{"accept: too many open files"}, Process: &Process{Files: 10, MaxFiles: 1024}},
+		"an early API call": {Program: "kube-apiserver", Log: []string{`Addr: "127.0.0.1:2379" connect: connection refused`}},
+		"a certificate that nobody complains of": {Program: "kube-apiserver", Log: []string{"starting"},
+			Certs: []CertFault{{Kind: "expired", Text: "x"}}},
+		"a clock that was set":   {ClockSkew: time.Hour},
+		"a stranger's request":   {Program: "etcd", Log: []string{"warn: request cluster ID mismatch"}},
+		"a disk that was slow":   {Program: "etcd", Log: []string{"warn: slow fdatasync (took=2s)"}},
+		"a file system remedied": {Program: "etcd", Log: []string{"cannot access data directory: open /d/.touch: read-only file system"}},
+	} {
+		if d, known := Diagnose(e); !known || d.Certainty == Certain {
+			t.Errorf("%s: %t, %+v", name, known, d)
+		}
+	}
+	for name, e := range map[string]Evidence{
+		"nothing":         {},
+		"a healthy start": {Program: "etcd", Log: []string{"info: ready to serve client requests"}, Process: &Process{PID: 7, State: "S"}},
+		"a file on the way to another": {Program: "etcd", Messages: []string{"Startup probe failed: connection refused"},
+			Flags: map[string]string{"data-dir": "/d"}, Paths: map[string]Path{"/d": {Mount: "/", Free: 1}}},
+	} {
+		if d, known := Diagnose(e); known {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// What a clock that was set does to certificates is the clock's fault, and nobody else's.
+func TestClockJump(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	fault := CertFault{Kind: "expired", Text: "x.crt: certificate expired", From: now.AddDate(-2, 0, 0), Until: now.AddDate(-1, 0, 0)}
+	e := Evidence{Now: now, Program: "kube-apiserver", Certs: []CertFault{fault}, ClockSkew: 18 * 30 * 24 * time.Hour,
+		Log: []string{"tls: expired certificate"}}
+	if d, _ := Diagnose(e); d.Cause != "clock-jump" || d.Certainty != Certain || !strings.Contains(d.Explanation, "set forward by 12960h") {
+		t.Errorf("a year and a half forward: %+v", d)
+	}
+	e.ClockSkew = 2 * time.Hour // it had expired before
+	if d, _ := Diagnose(e); d.Cause != "certificate-expired" {
+		t.Errorf("two hours forward: %+v", d)
+	}
+}
+
+// The table is well-formed: names are unique, signs compile, texts name only values that exist.
+func TestCauses(t *testing.T) {
+	var names []string
+	for _, c := range Causes() {
+		if slices.Contains(names, c.Name) || c.Summary == "" || c.Explain == "" || c.Remedy == "" || len(c.Signs) == 0 && c.Look == nil {
+			t.Errorf("%s is incomplete, or there twice", c.Name)
+		}
+		names = append(names, c.Name)
+		for _, sign := range c.Signs {
+			if _, err := regexp.Compile(sign); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+		}
+	}
+	if len(names) < 20 {
+		t.Errorf("%d causes are known", len(names))
+	}
+}
+
+// The reference has one line for each cause, with its summary, and no other.
+func TestReference(t *testing.T) {
+	const page = "../../docs/reference/diagnosis.md"
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, c := range Causes() {
+		programs := strings.Join(c.Programs, ", ")
+		if programs == "" {
+			programs = "any"
+		}
+		want = append(want, fmt.Sprintf("| `%s` | %s | %s |", c.Name, programs, c.Summary))
+	}
+	var got []string
+	for _, line := range strings.Split(string(data), "\n") {
+		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| `") && len(cells) == 3 && !strings.HasPrefix(cells[1], "`") {
+			got = append(got, line)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the table in %s should be:\n%s", page, strings.Join(want, "\n"))
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"enable-admission-plugins", "secure-port", "v", "etcd-servers", "feature-gates"}
+	for wrong, want := range map[string]string{
+		"enable-admision-plugins": "enable-admission-plugins", "secureport": "secure-port", "etcd-server": "etcd-servers",
+		"secure-port": "secure-port", "x": "", "no-such-flag": "", "": "",
+	} {
+		if got := nearest(wrong, names); got != want {
+			t.Errorf("nearest to %q is %q, want %q", wrong, got, want)
+		}
+	}
+}
+
+// What a log holds cannot command the terminal of who reads the diagnosis.
+func TestPrintable(t *testing.T) {
+	d, _ := Diagnose(Evidence{Log: []string{"Error: unknown flag: --x\x1b[2J"}})
+	if strings.ContainsRune(d.Explanation+d.Remedy, 0x1b) || d.Cause != "unknown-flag" {
+		t.Errorf("%q", d)
+	}
+}

@@ -1,0 +1,45 @@
+package evidence
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestTailLog(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("x", 3000)
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "2026-01-02T03:04:05.6Z stderr F line %d %s\n", i, long)
+	}
+	for name, content := range map[string]string{"1.log": b.String(), "2.log": "", "0.log": "old\n", "supervisor.log": "plain\nlast\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := Tail(filepath.Join(dir, "1.log"))
+	if len(got) == 0 || len(got) > shownLines || !strings.HasPrefix(got[len(got)-1], "line 39 x") || len(got[0]) > shownBytes+3 {
+		t.Errorf("lines are %q", got)
+	}
+	if after := Tail(filepath.Join(dir, "2.log")); !slices.Equal(after, got) {
+		t.Error("an empty log does not lead to the one before it")
+	}
+	if got := Tail(filepath.Join(dir, "supervisor.log")); !slices.Equal(got, []string{"plain", "last"}) {
+		t.Errorf("lines are %q", got)
+	}
+	etcd := `{"level":"fatal","ts":"x","msg":"discovery failed","error":"address already in use","stacktrace":"long"}`
+	for in, want := range map[string]string{
+		etcd: "fatal: discovery failed: address already in use", `{"a":1}`: `{"a":1}`, "{broken": "{broken",
+	} {
+		if got := structured(in); got != want {
+			t.Errorf("message is %q, want %q", got, want)
+		}
+	}
+	if got := Tail(filepath.Join(dir, "9.log")); got != nil {
+		t.Errorf("lines are %q", got)
+	}
+}
