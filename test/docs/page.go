@@ -20,7 +20,9 @@
 // order, as phases run side by side, and with " • " it may come or not.
 //
 // A block that starts with "```console root" is left out when root does not run the
-// test. A page with "<!-- as: nobody -->" is run as the user nobody when root runs it.
+// test. A page with "<!-- as: nobody -->" is run as the user nobody when root runs it. For one with
+// "<!-- web server: www at 127.0.0.1:18080 -->" the test is the web server that the reader has somewhere: it serves
+// the directory www of the page.
 //
 //	make build && go test -tags e2e ./test/docs                              all pages
 //	go test -tags e2e ./test/docs -run TestPages/static-pods   one
@@ -35,8 +37,12 @@ import (
 // page is one Markdown file.
 type page struct {
 	asNobody bool
+	web      webServer
 	blocks   []block
 }
+
+// webServer is what a page expects to find; none when dir is "".
+type webServer struct{ dir, address string }
 
 // block is one ```console block.
 type block struct {
@@ -60,6 +66,7 @@ const (
 	prompt   = "$ "
 	more     = "> "
 	anything = "..."
+	webStart = "<!-- web server: "
 )
 
 // parse reads the console blocks of a page. What cannot be understood is an
@@ -97,6 +104,11 @@ func parse(text string) (page, error) {
 			}
 		case line == nobody:
 			p.asNobody = true
+		case strings.HasPrefix(line, webStart):
+			dir, address, ok := strings.Cut(strings.TrimPrefix(line, webStart), " at ")
+			if p.web = (webServer{dir, strings.TrimSuffix(address, " -->")}); !ok || p.web.address == address {
+				return p, fmt.Errorf("line %d: a web server is written <!-- web server: DIRECTORY at ADDRESS -->", n)
+			}
 		}
 	}
 	if inside || other {

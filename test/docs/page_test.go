@@ -10,7 +10,7 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	p, err := parse(strings.ReplaceAll(`# Title
 <!-- as: nobody -->
-
+<!-- web server: www at 127.0.0.1:1 -->
 '''sh
 $ not run
 '''
@@ -33,7 +33,7 @@ $ id -u
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := page{asNobody: true, blocks: []block{
+	want := page{asNobody: true, web: webServer{"www", "127.0.0.1:1"}, blocks: []block{
 		{line: 9, steps: []step{
 			{line: 9, command: "cat <<EOF\na\nEOF\n", want: []string{"a"}},
 			{line: 13, command: "false\n", code: 1},
@@ -49,6 +49,7 @@ $ id -u
 func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
+		"<!-- web server: www -->":                    "web server",
 		"'''console\noutput\n'''":                     "output before the first command",
 		"'''console\n'''":                             "without a command",
 		"'''console rot\n$ id\n'''":                   "no kind of console block",

@@ -70,6 +70,9 @@ const patience = 3 * time.Minute
 // do what the page says, the rest of the page would only be noise.
 func runPage(t *testing.T, name string, p page, bin string) {
 	s := newSession(t, bin, p.asNobody)
+	if p.web.dir != "" {
+		s.serve(t, p.web)
+	}
 	for _, b := range p.blocks {
 		if b.rootOnly && os.Geteuid() != 0 {
 			t.Logf("%s:%d: left out: it needs root", name, b.line)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +70,18 @@ func newSession(t *testing.T, bin string, asNobody bool) *session {
 	s.bash.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + tmp, "TERM=dumb", "LC_ALL=C.UTF-8"}
 	s.start(t)
 	return s
+}
+
+// serve is the reader's web server.
+func (s *session) serve(t *testing.T, web webServer) {
+	t.Helper()
+	listener, err := net.Listen("tcp", web.address)
+	if err != nil {
+		t.Fatalf("cannot serve what the page needs: %v", err)
+	}
+	server := &http.Server{Handler: http.FileServer(http.Dir(filepath.Join(s.dir, web.dir)))}
+	go server.Serve(listener) //nolint:errcheck // it ends with the test
+	t.Cleanup(func() { server.Close() })
 }
 
 // copyProgram copies the program under test to another directory, which it returns.
