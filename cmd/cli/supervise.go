@@ -45,16 +45,22 @@ func newSupervise(a *app) *cobra.Command {
 kubelet does with its static pods. No cluster is needed. init leaves one of these
 running in the background.
 
+Manifests are JSON or YAML, one pod a file. Adding, changing or removing a file acts
+at once; status says what is wrong with a file that cannot be used. How often a URL is
+read, the back-off and the size of logs stand in /var/lib/kubecrank/supervisor.yaml,
+below --root (kind SupervisorConfiguration), if the defaults will not do.
+
 SIGTERM ends the supervisor and leaves the pods running; the next one adopts them
 without a restart. Ctrl-C (SIGINT) stops the pods in order first; a second Ctrl-C
 leaves the rest running.`,
 		Example: `  # The control plane that init made, for instance after a reboot
   kubecrank supervise
 
-  # Any static pod, without a cluster
-  kubecrank supervise --root /tmp/pods --pod-manifest-path /tmp/pods/web.yaml
+  # Any static pods, without a cluster; one file instead of a directory will do
+  kubecrank supervise --root ~/state --pod-manifest-path ~/pods
 
-  # Pods from a URL
+  # Pods from a URL that asks for a token, which no argument should hold
+  export KUBECRANK_MANIFEST_URL_HEADER='Authorization: Bearer TOKEN'
   kubecrank supervise --manifest-url https://config.example.com/pods.yaml`,
 		Args:              noArgs,
 		ValidArgsFunction: noFiles,
@@ -66,7 +72,8 @@ leaves the rest running.`,
 	flags.StringVar(&opts.manifestURL, "manifest-url", "",
 		"`URL` of a pod or a PodList; read beside the directory.")
 	flags.StringArrayVar(&opts.headers, "manifest-url-header", nil,
-		"`Header` to send to the URL, as 'Name: value'; may be given several times.")
+		"`Header` to send to the URL, as 'Name: value'; may be given several times. Other users can read arguments: "+
+			"put a secret into KUBECRANK_MANIFEST_URL_HEADER or the settings file.")
 	flags.StringVar(&opts.nodeName, "node-name", "",
 		"The node's name, which ends the names of the pods. Default: the host name, in lower case.")
 	flags.StringVar(&opts.nodeIP, "node-ip", "",

@@ -35,12 +35,18 @@ func killedSupervisorOf(t *testing.T, pod, script string, change func(*corev1.Po
 	if change != nil {
 		change(&spec)
 	}
+	return root, killedProgram(t, os.Args[0], root, pod, spec)
+}
+
+// killedProgram does so with a program that may be another file than this test's, below a root that is there.
+func killedProgram(t *testing.T, program, root, pod string, spec corev1.PodSpec) (pid int) {
+	t.Helper()
 	specJSON, err := json.Marshal(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "PROCESS_TEST=supervisor", "T_ROOT="+root, "T_POD="+pod, "T_SCRIPT="+script, "T_SPEC="+string(specJSON))
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "PROCESS_TEST=supervisor", "T_ROOT="+root, "T_POD="+pod, "T_SPEC="+string(specJSON))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +75,7 @@ func killedSupervisorOf(t *testing.T, pod, script string, change func(*corev1.Po
 			_ = pidfd.Close()
 		}
 	})
-	return root, pid
+	return pid
 }
 
 func list(t *testing.T, rt *Runtime) []runtime.Found {

@@ -80,7 +80,7 @@ func (s *session) serve(t *testing.T, web webServer) {
 		t.Fatalf("cannot serve what the page needs: %v", err)
 	}
 	server := &http.Server{Handler: http.FileServer(http.Dir(filepath.Join(s.dir, web.dir)))}
-	go server.Serve(listener) //nolint:errcheck // it ends with the test
+	go server.Serve(listener)
 	t.Cleanup(func() { server.Close() })
 }
 
