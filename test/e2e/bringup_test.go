@@ -122,25 +122,33 @@ func patchesSeen(_ *testing.T, n *node) {
 
 // Extra volumes are there for the process (its audit log is written into one,
 // after the policy of the other), and extra variables are in its environment.
+// As root the policy is mounted at another path, where the host has an empty
+// file that the API server would not start with.
 func volumesFile(_ *testing.T, n *node) (init, cluster string) {
-	n.write(filepath.Join(n.base, "audit/policy.yaml"), `apiVersion: audit.k8s.io/v1
+	policy := filepath.Join(n.base, "audit/policy.yaml")
+	n.write(policy, `apiVersion: audit.k8s.io/v1
 kind: Policy
 rules: [{level: Metadata, verbs: [create], resources: [{group: "", resources: [namespaces]}]}]
 `)
-	return "nodeRegistration: {name: node-1}", strings.ReplaceAll(`etcd:
+	mounted := policy
+	if os.Geteuid() == 0 {
+		mounted = filepath.Join(n.base, "audit/mounted.yaml")
+		n.write(mounted, "")
+	}
+	return "nodeRegistration: {name: node-1}", strings.NewReplacer("POLICY", policy, "MOUNTED", mounted, "LOG", n.base+"/audit/log").Replace(`etcd:
   local:
     extraEnvs: [{name: ETCD_MAX_REQUEST_BYTES, value: "3000000"}]
 apiServer:
-  extraArgs: [{name: audit-policy-file, value: BASE/audit/policy.yaml}, {name: audit-log-path, value: BASE/audit/log/audit.log}]
+  extraArgs: [{name: audit-policy-file, value: MOUNTED}, {name: audit-log-path, value: LOG/audit.log}]
   extraVolumes:
-  - {name: policy, hostPath: BASE/audit/policy.yaml, mountPath: BASE/audit/policy.yaml, pathType: File, readOnly: true}
-  - {name: log, hostPath: BASE/audit/log, mountPath: BASE/audit/log, pathType: DirectoryOrCreate}
+  - {name: policy, hostPath: POLICY, mountPath: MOUNTED, pathType: File, readOnly: true}
+  - {name: log, hostPath: LOG, mountPath: LOG, pathType: DirectoryOrCreate}
   extraEnvs: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: ON_NODE, value: "on $(NODE)"}]
 controllerManager:
   extraEnvs: [{name: GODEBUG, value: x509sha1=1}]
 scheduler:
   extraEnvs: [{name: EMPTY}]
-`, "BASE", n.base)
+`)
 }
 
 func volumesSeen(t *testing.T, n *node) {
