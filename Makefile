@@ -14,7 +14,7 @@ RUN_ROOT  ?= $(CURDIR)/.run
 RUN_FLAGS ?=
 
 # FAULTS is a regular expression: which of the fault tests make faults runs.
-FAULTS ?= Killed|PowerLoss|Fault
+FAULTS ?= Killed|Cancelled|PowerLoss|Fault
 
 # The components: the version and the build date that upstream stamps. The date is the module's in the Go proxy.
 KUBE_VERSION := v1.36.3
@@ -123,7 +123,8 @@ e2e: build ## bin/kubecrank with the real components, and every command of READM
 	$(GO) test -tags e2e -count=1 -p 1 -parallel 6 -timeout 15m ./test/e2e ./test/docs $(E2E_FLAGS)
 
 .PHONY: faults
-faults: build ## the fault tests of test/e2e in their long form, and the fault table (40 minutes; FAULTS=Killed)
+faults: build ## the fault tests of phases and test/e2e in their long form, and the fault table (45 minutes; FAULTS=Killed)
+	KUBECRANK_FAULTS=all $(GO) test -count=1 -timeout 30m -run '$(FAULTS)' ./phases
 	$(GO) test -tags e2e -count=1 -timeout 120m -v -run '$(FAULTS)' ./test/e2e -faults
 
 .PHONY: bench

@@ -162,7 +162,8 @@ func (p *pods) size(ctx context.Context, n int, probe string) (size podSize, err
 	if err != nil {
 		return size, err
 	}
-	if err := wait(ctx, time.Second); err != nil { // until its records are written
+	// Its records are written one after the other, and synced. What is not written is probed anew, at a random moment of the period.
+	if err := wait(ctx, time.Second+time.Duration(n)*10*time.Millisecond); err != nil {
 		return size, err
 	}
 	if err := p.cmd.Process.Kill(); err != nil {
