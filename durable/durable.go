@@ -30,7 +30,12 @@ type File struct {
 	Path string
 	Data []byte
 	Mode fs.FileMode
+	// Owner is whom it is given to; nil leaves it to the process's own user.
+	Owner *Owner
 }
+
+// Owner is a user and a group.
+type Owner struct{ UID, GID int }
 
 // WriteFile replaces path by a regular file with exactly these bytes and this
 // mode, whatever the umask. The directory is opened once and the file is
@@ -99,7 +104,7 @@ func openPending(f File) (*pendingFile, error) {
 }
 
 func (p *pendingFile) write() error {
-	if err := writeSynced(p.dir, p.tmp, p.Data, p.Mode); err != nil {
+	if err := writeSynced(p.dir, p.tmp, p.File); err != nil {
 		return fmt.Errorf("cannot write %s: %w", p.Path, err)
 	}
 	return nil
@@ -121,16 +126,21 @@ func (p *pendingFile) close() {
 	_ = p.dir.Close()
 }
 
-func writeSynced(dir *os.Root, name string, data []byte, mode fs.FileMode) error {
+func writeSynced(dir *os.Root, name string, file File) error {
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.Write(data); err != nil {
+	if _, err := f.Write(file.Data); err != nil {
 		return err
 	}
-	if err := f.Chmod(mode); err != nil {
+	if file.Owner != nil {
+		if err := f.Chown(file.Owner.UID, file.Owner.GID); err != nil {
+			return err
+		}
+	}
+	if err := f.Chmod(file.Mode); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -20,6 +20,7 @@ func etcd(s *State) ([]plan.Step, error) {
 		plan.MakeDir{Path: s.Paths.EtcdData, Mode: 0o700, Tree: true, Entries: []string{"member"}},
 		plan.MakeDir{Path: s.Paths.Manifests, Mode: 0o700},
 	}
+	steps = append(steps, s.rootless(manifests.Etcd)...)
 	return append(steps, s.manifestSteps(func(f manifests.File) bool { return f.Name == etcdManifest })...), nil
 }
 

@@ -109,6 +109,9 @@ func render(cfg config.Config, f facts.Facts) (files []manifests.File, remarks [
 	if f.PatchesError != nil {
 		return nil, nil, f.PatchesError
 	}
+	if f.AccountsError != nil {
+		return nil, nil, f.AccountsError
+	}
 	if files, err = manifests.Render(cfg, f.ManifestsHost(cfg)); err != nil {
 		return nil, nil, err
 	}

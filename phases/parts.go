@@ -29,7 +29,9 @@ func (ph phase) choose(keep func(part string) bool) phase {
 	ph.steps = func(s *State) ([]plan.Step, error) {
 		steps, err := all(s)
 		kept := slices.DeleteFunc(steps, func(step plan.Step) bool {
-			return slices.ContainsFunc(ph.parts, func(p part) bool { return p.has(step) && !keep(p.name) })
+			has := func(p part) bool { return p.has(step) }
+			kept := func(p part) bool { return p.has(step) && keep(p.name) }
+			return slices.ContainsFunc(ph.parts, has) && !slices.ContainsFunc(ph.parts, kept)
 		})
 		return slices.DeleteFunc(slices.Clone(kept), func(step plan.Step) bool { return isUnusedDir(step, kept) }), err
 	}
@@ -114,6 +116,9 @@ func controlPlaneParts() []part {
 	var list []part
 	for _, name := range []string{manifests.APIServer, manifests.ControllerManager, manifests.Scheduler} {
 		list = append(list, part{componentPart(name), "write the static pod manifest of " + name, nil, func(step plan.Step) bool {
+			if own, ok := step.(plan.Own); ok {
+				return slices.Contains(own.For, name)
+			}
 			file, ok := step.(plan.WriteFile)
 			return ok && filepath.Base(file.Path) == name+".yaml"
 		}})

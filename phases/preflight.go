@@ -39,6 +39,7 @@ func preflight(s *State) ([]plan.Step, error) {
 		etcdDataFree,        // DirAvailable--var-lib-etcd
 		externalEtcdFiles,   // ExternalEtcdClientCertificates
 		addressPresent,      // AddressPresent (ours, like all that follow)
+		passable,            // Passable--etc-kubernetes, ...
 		writable,            // Writable--etc-kubernetes, ...
 		componentsUsable,    // NoExec--var-lib-kubecrank
 		diskSpace,           // DiskSpace--var-lib-etcd, ...
@@ -101,6 +102,9 @@ func (s *State) label(check, path string) string {
 func privileged(s *State) []plan.Check {
 	const name = "IsPrivilegedUser"
 	switch {
+	case s.Config.Root != "" && s.Config.Rootless() && s.Facts.UID != 0:
+		return failed(name, "user is not running as root, and RootlessControlPlane gives files to other users",
+			"run it as root, or without the feature gate: as another user, all runs as that user")
 	case s.Config.Root != "":
 		return ok(name, "with --root no root rights are needed")
 	case s.Facts.UID == 0:

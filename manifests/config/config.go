@@ -68,6 +68,9 @@ type Config struct {
 	Join                   *Join // nil except for join
 }
 
+// Rootless is kubeadm's feature gate RootlessControlPlane: each component runs as a user of its own.
+func (c Config) Rootless() bool { return c.FeatureGates["RootlessControlPlane"] }
+
 // The values of Config.Runtime.
 const (
 	RuntimeProcess    = "process"

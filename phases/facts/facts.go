@@ -25,6 +25,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/accounts"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/ports"
 )
@@ -57,6 +58,11 @@ type Facts struct {
 	Ports map[int]ports.Holder
 	// SupervisorRuns is true when a supervisor of this root takes connections.
 	SupervisorRuns bool
+
+	// Accounts are whom the components run as; the zero value is root.
+	Accounts accounts.Set
+	// AccountsError is why there can be none.
+	AccountsError error
 
 	// Patches are the files of Config.Patches, in kubeadm's order.
 	Patches []manifests.Patch
@@ -97,6 +103,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 	})
 	all.Go(func() {
 		f.Places = places(cfg.Root, paths)
+		f.Accounts, f.AccountsError = chooseAccounts(cfg)
 		f.Patches, f.PatchesError = ReadPatches(cfg.Patches)
 	})
 	all.Wait()
@@ -135,7 +142,8 @@ func (f Facts) HostFacts(cfg config.Config) config.HostFacts {
 
 // ManifestsHost is what rendering needs.
 func (f Facts) ManifestsHost(cfg config.Config) manifests.Host {
-	return manifests.Host{CADirs: f.CADirs, ProxyEnv: f.ProxyEnv, ExternalCA: f.externalCA(cfg.Paths().PKI)}
+	return manifests.Host{CADirs: f.CADirs, ProxyEnv: f.ProxyEnv, ExternalCA: f.externalCA(cfg.Paths().PKI),
+		Users: f.Accounts.Manifests()}
 }
 
 // externalCA says whether the cluster's CA is here without its key. One whose

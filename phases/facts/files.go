@@ -39,6 +39,9 @@ func lookAt(cfg config.Config, history plan.History) map[string]plan.Seen {
 		l.dir(dir, false)
 	}
 	l.dir(filepath.Join(paths.EtcdData, "member"), false)
+	if cfg.Rootless() {
+		l.rootless(cfg)
+	}
 	for path := range history.Owned {
 		l.path(path)
 	}
@@ -51,6 +54,17 @@ func lookAt(cfg config.Config, history plan.History) map[string]plan.Seen {
 type looker struct {
 	follow bool
 	files  map[string]plan.Seen
+}
+
+// rootless looks at what other users than root must be able to reach, and at the files that they are listed in.
+func (l *looker) rootless(cfg config.Config) {
+	if cfg.ComponentsDir != "" {
+		l.path(cfg.ComponentsDir)
+	}
+	if cfg.Root == "" {
+		l.path(passwdFile)
+		l.path(groupFile)
+	}
 }
 
 func (l *looker) dir(dir string, content bool) {
@@ -94,13 +108,16 @@ func stat(path string) plan.Seen {
 		return plan.Seen{Kind: plan.Absent}
 	case err != nil:
 		return plan.Seen{Kind: plan.Unreadable, Error: reason(err)}
-	case info.IsDir():
-		return plan.Seen{Kind: plan.Directory, Mode: info.Mode().Perm()}
-	case info.Mode().IsRegular():
-		return plan.Seen{Kind: plan.Regular, Mode: info.Mode().Perm()}
-	default:
-		return plan.Seen{Kind: plan.Special, Mode: info.Mode().Perm()}
 	}
+	seen := plan.Seen{Kind: plan.Special, Mode: info.Mode().Perm()}
+	seen.UID, seen.GID = plan.Owner(info)
+	switch {
+	case info.IsDir():
+		seen.Kind = plan.Directory
+	case info.Mode().IsRegular():
+		seen.Kind = plan.Regular
+	}
+	return seen
 }
 
 func reason(err error) string {

@@ -46,6 +46,8 @@ const (
 type Seen struct {
 	Kind   SeenKind    `json:"kind"`
 	Mode   fs.FileMode `json:"mode,omitempty"` // permission bits
+	UID    int64       `json:"uid,omitempty"`  // its owner
+	GID    int64       `json:"gid,omitempty"`
 	SHA256 string      `json:"sha256,omitempty"`
 	Names  []string    `json:"names,omitempty"` // the entries of a directory, sorted
 	Error  string      `json:"error,omitempty"` // of Unreadable
@@ -78,6 +80,7 @@ func Look(path string, follow bool) Seen {
 		return Seen{Kind: Unreadable, Error: cause(err)}
 	}
 	seen := Seen{Mode: info.Mode().Perm()}
+	seen.UID, seen.GID = Owner(info)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		seen.Kind = Symlink
@@ -89,6 +92,14 @@ func Look(path string, follow bool) Seen {
 		seen.Kind = Special
 	}
 	return seen
+}
+
+// Owner is whom a file belongs to.
+func Owner(info fs.FileInfo) (uid, gid int64) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int64(st.Uid), int64(st.Gid)
+	}
+	return 0, 0
 }
 
 func lookDir(path string, seen Seen) Seen {
@@ -116,7 +127,8 @@ func lookFile(path string, seen Seen) Seen {
 		err = fmt.Errorf("larger than %d MiB", maxLook>>20)
 	}
 	if err != nil {
-		return Seen{Kind: Unreadable, Mode: seen.Mode, Error: cause(err)}
+		seen.Kind, seen.Error, seen.Data = Unreadable, cause(err), nil
+		return seen
 	}
 	seen.Kind = Regular
 	seen.SHA256 = sum(seen.Data)

@@ -129,6 +129,9 @@ type Made struct {
 	Existed bool        `json:"existed,omitempty"` // it was there before us; reset leaves it
 	// Except are names that were there before us (MadeEntries).
 	Except []string `json:"except,omitempty"`
+	// UID and GID are whom it belonged to (MadeOwner, and Mode with them).
+	UID int64 `json:"uid,omitempty"`
+	GID int64 `json:"gid,omitempty"`
 }
 
 // MadeKind says how reset treats a Made.
@@ -142,7 +145,11 @@ const (
 	// MadeEntries are what components put into a directory that was there
 	// before us: Path is "dir/prefix*", Except those names that are not ours.
 	MadeEntries MadeKind = "entries"
-	MadeProc    MadeKind = "process" // the supervisor: stopped, pods in reverse start order
+	// MadeLine is a line of /etc/passwd or /etc/group: Path is "FILE:NAME". Removed if it is still as we wrote it.
+	MadeLine MadeKind = "line"
+	// MadeOwner is somebody else's file that we gave to a user of ours: Path is "FILE@owner". Given back.
+	MadeOwner MadeKind = "owner"
+	MadeProc  MadeKind = "process" // the supervisor: stopped, pods in reverse start order
 )
 
 // Record is one line of the journal.

@@ -26,6 +26,11 @@ func (RemovePath) Kind() string { return "RemovePath" }
 // Describe implements Step.
 func (s RemovePath) Describe() string {
 	switch s.As {
+	case MadeLine:
+		file, name, _ := strings.Cut(s.Path, ":")
+		return fmt.Sprintf("remove %s from %s", name, file)
+	case MadeOwner:
+		return fmt.Sprintf("give %s back to whom it belonged to", strings.TrimSuffix(s.Path, ownerSuffix))
 	case MadeDir:
 		return fmt.Sprintf("remove directory %s if it is empty", s.Path)
 	case MadeTree, MadeEntries:
@@ -45,13 +50,21 @@ func (s RemovePath) Compare(h Host) Work {
 		return Work{State: Unchanged, Detail: "removed already"}
 	}
 	w := Work{State: New, Unmakes: []Made{o.Made}}
-	if o.Kind == MadeEntries && !o.Done {
-		w.State, w.Detail = Unchanged, "nothing was put there"
-		return w
-	}
-	if o.Kind == MadeEntries {
+	switch o.Kind {
+	case MadeEntries:
+		if !o.Done {
+			w.State, w.Detail = Unchanged, "nothing was put there"
+			return w
+		}
 		w.Do = func(_ context.Context, n *Node) (Outcome, error) { return outcome(removeEntries(n.Root, o.Made)) }
 		return w
+	case MadeLine:
+		w.Do = func(ctx context.Context, _ *Node) (Outcome, error) { return outcome(removeLine(ctx, o.Path, o.Wrote)) }
+		return w
+	case MadeOwner:
+		w.Do = func(_ context.Context, n *Node) (Outcome, error) { return Outcome{}, giveBack(n.Root, o.Made) }
+		return w
+	default:
 	}
 	seen := h.Look(s.Path)
 	switch {

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/kubecrank/kubecrank/durable"
@@ -106,16 +107,30 @@ func renewal(h Host, paths []string, files func(h Host, first []byte) ([]durable
 		_, owned := h.Owned(path)
 		ours = ours && owned
 	}
+	renewed := func(h Host) ([]durable.File, error) {
+		made, err := files(h, first.Data)
+		keepOwners(h, made)
+		return made, err
+	}
 	if ours {
-		return Work{State: Changed, Files: func(h Host) ([]durable.File, error) { return files(h, first.Data) }}
+		return Work{State: Changed, Files: renewed}
 	}
 	return Work{State: Changed, Do: func(_ context.Context, n *Node) (Outcome, error) {
 		h := h
 		h.Now = n.Now()
-		made, err := files(h, first.Data)
+		made, err := renewed(h)
 		if err != nil {
 			return Outcome{}, err
 		}
 		return Outcome{}, writeFiles(made)
 	}}
+}
+
+// keepOwners gives new files to whom those belong that they replace: a component that does not run as root reads its own.
+func keepOwners(h Host, files []durable.File) {
+	for i, f := range files {
+		if seen := h.Look(f.Path); seen.Kind == Regular && seen.UID != int64(os.Geteuid()) {
+			files[i].Owner = &durable.Owner{UID: int(seen.UID), GID: int(seen.GID)}
+		}
+	}
 }

@@ -104,8 +104,9 @@ func listHost() (lines []string) {
 	return lines
 }
 
-// As root on the default paths, as an operator runs it.
-func TestDefaultPaths(t *testing.T) {
+// defaultNode is a node on the default paths and ports, if this machine is nobody's.
+func defaultNode(t *testing.T) *node {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("the default paths are root's")
 	}
@@ -123,6 +124,12 @@ func TestDefaultPaths(t *testing.T) {
 		}
 		l.Close()
 	}
+	return n
+}
+
+// As root on the default paths, as an operator runs it.
+func TestDefaultPaths(t *testing.T) {
+	n := defaultNode(t)
 	before := append(n.snapshot(), listHost()...)
 	t.Cleanup(func() { n.run(time.Minute, "reset", "--force") })
 	n.init()

@@ -1,0 +1,117 @@
+package phases
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/accounts"
+	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/plan"
+)
+
+func rootlessMachine(t *testing.T) (facts.Facts, config.Config) {
+	t.Helper()
+	f := bareMachine()
+	set, err := accounts.Choose("", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Accounts = set
+	for _, file := range []string{"/etc/passwd", "/etc/group"} {
+		f.Files[file] = plan.Seen{Kind: plan.Regular, Data: plan.Content("root:x:0:\n")}
+	}
+	return f, bareConfig(f, func(c *config.Config) { c.FeatureGates = map[string]bool{"RootlessControlPlane": true} })
+}
+
+// owners lists "path uid:gid mode" of what a plan gives away, and the files that it adds users to.
+func owners(p plan.Plan) []string {
+	var out []string
+	for _, ph := range p.Phases {
+		for _, step := range ph.Steps {
+			switch step := step.(type) {
+			case plan.Own:
+				out = append(out, fmt.Sprintf("%s %d:%d %04o", step.Path, step.UID, step.GID, step.Mode))
+			case plan.AddAccounts:
+				out = append(out, fmt.Sprintf("%s %d", step.File, len(step.Lines)))
+			}
+		}
+	}
+	return out
+}
+
+// With the feature gate the users are made and get what they need, before the manifests; without it nothing of that.
+func TestRootlessPlan(t *testing.T) {
+	f, cfg := rootlessMachine(t)
+	p, err := Init(cfg, f, testPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const keys = "/etc/kubernetes/pki/"
+	want := []string{"/etc/group 5", "/etc/passwd 4", "/var/lib/kubecrank 0:0 0711",
+		"/var/lib/etcd 100:100 0700", keys + "etcd/server.key 100:100 0600", keys + "etcd/peer.key 100:100 0600",
+		"/etc/group 5", "/etc/passwd 4", "/var/lib/kubecrank 0:0 0711",
+		keys + "sa.pub 101:101 0600", keys + "apiserver.key 101:101 0600", keys + "apiserver-kubelet-client.key 101:101 0600",
+		keys + "front-proxy-client.key 101:101 0600", keys + "apiserver-etcd-client.key 101:101 0600", keys + "sa.key 0:104 0640",
+		"/etc/kubernetes/controller-manager.conf 102:102 0600", "/etc/kubernetes/scheduler.conf 103:103 0600", keys + "ca.key 102:102 0600"}
+	if got := owners(p); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, ph := range p.Phases {
+		if ph.Name == "etcd" || ph.Name == "control-plane" {
+			if _, last := ph.Steps[len(ph.Steps)-1].(plan.WriteFile); !last {
+				t.Errorf("phase %s does not end with its manifests", ph.Name)
+			}
+		}
+	}
+	if text, _ := printed(t, p, f); !strings.Contains(string(text), "    runAsUser: 103\n") {
+		t.Error("the scheduler does not run as its user")
+	}
+
+	part, err := InitPhase("control-plane/controller-manager", cfg, f, testPayload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{"/etc/group 5", "/etc/passwd 4", "/var/lib/kubecrank 0:0 0711", keys + "sa.key 0:104 0640",
+		"/etc/kubernetes/controller-manager.conf 102:102 0600", keys + "ca.key 102:102 0600"}
+	if got := owners(part); !slices.Equal(got, want) {
+		t.Errorf("one part gives away %q, want %q", got, want)
+	}
+
+	cfg.FeatureGates = nil
+	f.Accounts = accounts.Set{}
+	if p, err = Init(cfg, f, testPayload); err != nil || len(owners(p)) > 0 {
+		t.Errorf("without the feature gate: %q, %v", owners(p), err)
+	}
+}
+
+// Below a root nobody is listed in the host's files. It takes root, and directories that the users may enter.
+func TestRootlessBelowARoot(t *testing.T) {
+	f, cfg := rootlessMachine(t)
+	cfg.Root = "/srv/demo"
+	cfg.CertificatesDir, cfg.Etcd.DataDir = "/srv/demo/etc/kubernetes/pki", "/srv/demo/var/lib/etcd"
+	f.Accounts = accounts.Below(cfg.Root, 1<<32)
+	f.Files["/srv"] = plan.Seen{Kind: plan.Directory, Mode: 0o700, Names: []string{}}
+	f.UID = 1000
+	got := problems(t, cfg, f, testPayload)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "error IsPrivilegedUser: user is not running as root, and RootlessControlPlane") ||
+		!strings.HasPrefix(got[1], "error Passable--srv: /srv (0700) cannot be entered by the users") {
+		t.Errorf("got %q", got)
+	}
+	p, _ := Init(cfg, f, testPayload)
+	if all := strings.Join(owners(p), "\n"); strings.Contains(all, "passwd") || !strings.Contains(all, "/srv/demo/var/lib/etcd ") {
+		t.Errorf("steps are %q", all)
+	}
+}
+
+// Users that cannot be made or used are an error, not a control plane that runs as root.
+func TestRootlessWithoutUsers(t *testing.T) {
+	f, cfg := rootlessMachine(t)
+	f.AccountsError = &accounts.Error{File: "/etc/passwd", Name: accounts.Etcd, Problem: "its shell is not /bin/false"}
+	f.Accounts = accounts.Set{}
+	if p, err := Init(cfg, f, testPayload); err == nil || len(p.Phases) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+}

@@ -1,0 +1,151 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// With the feature gate RootlessControlPlane each component runs as a user of its own, without capabilities but that to bind,
+// the control plane works, also when everything was started again and a key is new, and reset
+// gives back what was there before.
+func TestRootless(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root's rights to run components as other users")
+	}
+	n := newNode(t)
+	n.haveServiceAccountKey()
+	before := n.snapshot()
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(n.base, "kubeadm.yaml")
+	const document = `apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+featureGates: {RootlessControlPlane: true}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {advertiseAddress: 127.0.0.1}
+`
+	if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.must("init", "--config", file)
+	n.rootless()
+	n.kubectl("create", "namespace", "made-by-users")
+	n.kubectl("create", "serviceaccount", "somebody")
+	n.kubectl("create", "token", "somebody") // signed with sa.key
+
+	if r := n.must("init", "--config", file); !strings.Contains(r.stdout, "nothing was changed") {
+		t.Errorf("run again it changes something: %s", r)
+	}
+	n.must("certs", "renew", "apiserver")
+	n.waitReady()
+	n.rootless()
+	n.kubectl("get", "namespace", "made-by-users")
+
+	n.must("reset", "--force")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if diff := difference(before, n.snapshot()); diff != "" {
+		t.Errorf("reset does not give back what was there:\n%s", diff)
+	}
+	if now, err := os.ReadFile("/etc/passwd"); err != nil || string(now) != string(passwd) {
+		t.Errorf("below a root the host's users have changed: %v", err)
+	}
+}
+
+// haveServiceAccountKey puts a key pair there that is not kubecrank's.
+func (n *node) haveServiceAccountKey() {
+	n.t.Helper()
+	n.must("init", "phase", "certs", "sa", "--apiserver-advertise-address", "127.0.0.1")
+	pki := filepath.Join(n.root, "etc/kubernetes/pki")
+	pair := map[string][]byte{}
+	for _, name := range []string{"sa.key", "sa.pub"} {
+		data, err := os.ReadFile(filepath.Join(pki, name))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		pair[name] = data
+	}
+	n.must("reset", "--force")
+	if err := os.MkdirAll(pki, 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	for name, data := range pair {
+		if err := os.WriteFile(filepath.Join(pki, name), data, 0o600); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+}
+
+// rootless fails unless the four components run as four users, none of them root, and with no more capabilities than their manifests say.
+func (n *node) rootless() {
+	n.t.Helper()
+	users := map[string]string{}
+	for _, name := range components() {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.pod(name).PID))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		fields := map[string]string{}
+		for line := range strings.Lines(string(status)) {
+			field, value, _ := strings.Cut(line, ":")
+			fields[field] = strings.TrimSpace(value)
+		}
+		uid := fields["Uid"]
+		if other, taken := users[uid]; taken || strings.HasPrefix(uid, "0\t") {
+			n.t.Errorf("%s runs as user %s, as %q", name, uid, other)
+		}
+		users[uid] = name
+		allowed := "0000000000000000"
+		if name == "kube-apiserver" {
+			allowed = "0000000000000400" // NET_BIND_SERVICE, as its manifest says
+		}
+		if fields["CapEff"] != allowed {
+			n.t.Errorf("%s has the capabilities %s, not %s", name, fields["CapEff"], allowed)
+		}
+	}
+}
+
+// On the default paths the users are made, listed, and gone after reset.
+func TestRootlessDefaultPaths(t *testing.T) {
+	n := defaultNode(t)
+	before := [2][]byte{}
+	for i, file := range []string{"/etc/passwd", "/etc/group"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[i] = data
+	}
+	t.Cleanup(func() { n.run(time.Minute, "reset", "--force") })
+	file := filepath.Join(n.base, "kubeadm.yaml")
+	const document = `apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+featureGates: {RootlessControlPlane: true}
+`
+	if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	n.must("init", "--config", file)
+	n.rootless()
+	passwd, err := os.ReadFile("/etc/passwd")
+	if err != nil || strings.Count(string(passwd), "\nkubeadm-") != 4 {
+		t.Errorf("there are not four more users: %v\n%s", err, passwd)
+	}
+	n.must("reset", "--force")
+	for i, file := range []string{"/etc/passwd", "/etc/group"} {
+		if data, err := os.ReadFile(file); err != nil || string(data) != string(before[i]) {
+			t.Errorf("reset does not restore %s: %v\n%s", file, err, data)
+		}
+	}
+}
