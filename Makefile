@@ -17,11 +17,12 @@ RUN_FLAGS ?=
 FAULTS ?= Killed|Cancelled|PowerLoss|Fault
 
 # The components: the version and the build date that upstream stamps. The date is the module's in the Go proxy.
+# kube_ldflags is called with both.
 KUBE_VERSION := v1.36.3
-KUBE_MINOR   := $(word 2,$(subst ., ,$(KUBE_VERSION)))
 KUBE_DATE    := 2026-07-22T18:07:38Z
-KUBE_X       := gitVersion=$(KUBE_VERSION) gitMajor=1 gitMinor=$(KUBE_MINOR) gitCommit= gitTreeState=archive buildDate=$(KUBE_DATE)
-KUBE_LDFLAGS := -s -w -buildid= $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,$(KUBE_X:%=-X $(pkg).%))
+kube_x        = gitVersion=$(1) gitMajor=1 gitMinor=$(word 2,$(subst ., ,$(1))) gitCommit= gitTreeState=archive buildDate=$(2)
+kube_ldflags  = -s -w -buildid= $(foreach pkg,k8s.io/component-base/version k8s.io/client-go/pkg/version,$(patsubst %,-X $(pkg).%,$(kube_x)))
+KUBE_LDFLAGS := $(call kube_ldflags,$(KUBE_VERSION),$(KUBE_DATE))
 # notest and grpcnotrace leave out what only tests and golang.org/x/net/trace need; selinux is upstream's own tag.
 KUBE_TAGS    := selinux,notest,grpcnotrace
 
@@ -66,6 +67,21 @@ bin/components: bin/.components-flags $(wildcard cmd/components/*.go) cmd/compon
 	cd cmd/components && CGO_ENABLED=0 nice $(GO) build -trimpath -buildvcs=false -tags $(KUBE_TAGS) \
 	  -ldflags "$(KUBE_LDFLAGS)" -o ../../$@.tmp .
 	mv $@.tmp $@
+
+# The components of the two minors before, from go.mod files of their own beside go.mod.
+OLD_COMPONENTS := bin/components-v1.34 bin/components-v1.35
+
+bin/components-v1.34: KUBE_DATE := 2026-02-10T19:32:20Z
+bin/components-v1.35: KUBE_DATE := 2026-04-15T18:01:22Z
+bin/components-v1.%: KUBE_VERSION = $(shell sed -n 's,^\tk8s.io/kubernetes \(v[^ ]*\)$$,\1,p' cmd/components/go.v1.$*.mod)
+$(OLD_COMPONENTS): bin/components-v1.%: cmd/components/main.go cmd/components/go.v1.%.mod cmd/components/go.v1.%.sum
+	@mkdir -p bin
+	cd cmd/components && CGO_ENABLED=0 nice $(GO) build -modfile=go.v1.$*.mod -trimpath -buildvcs=false -tags $(KUBE_TAGS) \
+	  -ldflags "$(call kube_ldflags,$(KUBE_VERSION),$(KUBE_DATE))" -o ../../$@.tmp .
+	mv $@.tmp $@
+
+.PHONY: components-versions
+components-versions: $(OLD_COMPONENTS) ## the programs of Kubernetes 1.34 and 1.35 as well (14 minutes of CPU time for each, once)
 
 # pack looks at the content itself and leaves an up-to-date payload alone; touch tells make that it has looked.
 $(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go))
@@ -127,6 +143,11 @@ faults: build ## the fault tests of phases and test/e2e in their long form, and 
 	KUBECRANK_FAULTS=all $(GO) test -count=1 -timeout 30m -run '$(FAULTS)' ./phases
 	$(GO) test -tags e2e -count=1 -timeout 120m -v -run '$(FAULTS)' ./test/e2e -faults
 
+# Not a part of test: the two other sets of components take too long to build.
+.PHONY: versions
+versions: build components-versions ## bring up Kubernetes 1.34, 1.35 and 1.36, each with its own components
+	$(GO) test -tags e2e -count=1 -timeout 15m -v -run TestVersions ./test/e2e -versions $(E2E_FLAGS)
+
 .PHONY: bench
 bench: build ## start-up against the floor, dry-run, reset, idle cost, latencies, many pods (BENCH_FLAGS='-pairs 10')
 	$(GO) run ./test/bench -kubecrank bin/kubecrank -components bin/components $(BENCH_FLAGS)
@@ -153,7 +174,7 @@ clean: ## remove what the build made (not the Go caches, not .run)
 .PHONY: help
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z0-9-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: FORCE
 FORCE:
