@@ -39,7 +39,8 @@ func withoutCounterpart(verb string) []string {
 	if verb != plan.VerbInit {
 		return nil
 	}
-	return []string{"kubelet-start", "certs/all", "kubeconfig/all", "control-plane/all", "upload-config", "upload-config/all", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs",
+	return []string{"kubelet-start", "certs/all", "kubeconfig/all", "control-plane/all",
+		"upload-config", "upload-config/all", "upload-config/kubeadm", "upload-config/kubelet", "upload-certs",
 		"mark-control-plane",
 		"bootstrap-token", "kubelet-finalize", "kubelet-finalize/all", "kubelet-finalize/enable-client-cert-rotation",
 		"addon", "addon/all", "addon/coredns", "addon/kube-proxy", "show-join-command"}

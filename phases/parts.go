@@ -90,6 +90,7 @@ func certParts() []part {
 
 func kubeconfigParts() []part {
 	dir := config.PathsBelow("").PKI
+	ca := []string{path.Join(dir, "ca.crt"), path.Join(dir, "ca.key")}
 	var list []part
 	for _, file := range []struct{ name, short string }{
 		{pki.AdminConf, "write the kubeconfig of the administrators"},
@@ -98,11 +99,10 @@ func kubeconfigParts() []part {
 		{pki.ControllerManagerConf, "write the kubeconfig of kube-controller-manager"},
 		{pki.SchedulerConf, "write the kubeconfig of kube-scheduler"},
 	} {
-		list = append(list, part{strings.TrimSuffix(file.name, ".conf"), file.short, []string{path.Join(dir, "ca.crt"), path.Join(dir, "ca.key")},
-			func(step plan.Step) bool {
-				conf, ok := step.(plan.WriteKubeconfig)
-				return ok && conf.Spec.Name == file.name
-			}})
+		list = append(list, part{strings.TrimSuffix(file.name, ".conf"), file.short, ca, func(step plan.Step) bool {
+			conf, ok := step.(plan.WriteKubeconfig)
+			return ok && conf.Spec.Name == file.name
+		}})
 	}
 	return list
 }

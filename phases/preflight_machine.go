@@ -49,7 +49,8 @@ func swap(s *State) []plan.Check {
 	if !s.Facts.Swap || s.Config.Root != "" {
 		return ok(name, "")
 	}
-	return warning(name, "swap is on: etcd misses its heartbeats when it is swapped out, and a kubelet does not start beside swap unless it is told to",
+	return warning(name,
+		"swap is on: etcd misses its heartbeats when it is swapped out, and a kubelet does not start beside swap unless it is told to",
 		"turn it off with 'swapoff -a' and in /etc/fstab")
 }
 
@@ -86,8 +87,8 @@ func noKubelet(s *State) []plan.Check {
 	if !taken || holder.Program != "kubelet" || s.Config.Root != "" {
 		return ok(name, "")
 	}
-	return failed(name, fmt.Sprintf("a kubelet runs here (PID %d): it would start the pods of %s a second time", holder.PID, s.Paths.Manifests),
-		"stop and disable it: 'systemctl disable --now kubelet'")
+	return failed(name, fmt.Sprintf("a kubelet runs here (PID %d): it would start the pods of %s a second time", holder.PID,
+		s.Paths.Manifests), "stop and disable it: 'systemctl disable --now kubelet'")
 }
 
 // externalEtcdVersion is kubeadm's ExternalEtcdVersionCheck.
@@ -105,8 +106,8 @@ func externalEtcdVersion(s *State) []plan.Check {
 			checks = append(checks, failed(name, fmt.Sprintf("etcd at %s has no version that can be understood: %q", etcd.Endpoint,
 				etcd.Version), "correct etcd.external.endpoints")...)
 		case have.LessThan(version.MustParseSemantic(oldest)):
-			checks = append(checks, failed(name, fmt.Sprintf("etcd at %s is version %s, older than %s", etcd.Endpoint, etcd.Version, oldest),
-				"update it first")...)
+			checks = append(checks, failed(name, fmt.Sprintf("etcd at %s is version %s, older than %s", etcd.Endpoint, etcd.Version,
+				oldest), "update it first")...)
 		default:
 			checks = append(checks, ok(name, "")...)
 		}
@@ -210,7 +211,8 @@ func inotify(s *State) []plan.Check {
 	const name = "Inotify"
 	l := s.Facts.Limits
 	few := func(what string, n, enough uint64) []plan.Check {
-		return warning(name, fmt.Sprintf("fs.inotify.%s is %d, less than %d", what, n, enough), fmt.Sprintf("sysctl -w fs.inotify.%s=%d", what, 2*enough))
+		return warning(name, fmt.Sprintf("fs.inotify.%s is %d, less than %d", what, n, enough),
+			fmt.Sprintf("sysctl -w fs.inotify.%s=%d", what, 2*enough))
 	}
 	switch {
 	case l.InotifyError != "":

@@ -101,3 +101,27 @@ func passable(s *State) []plan.Check {
 	}
 	return checks
 }
+
+// readable: the files of an external etcd are not ours to give away, and the API server reads them.
+func readable(s *State) []plan.Check {
+	e, users := s.Config.Etcd.External, s.Facts.ManifestsHost(s.Config).Users
+	if e == nil || users == nil {
+		return nil
+	}
+	var checks []plan.Check
+	for _, file := range []string{e.CAFile, e.CertFile, e.KeyFile} {
+		seen := s.Facts.Look(file)
+		may := seen.Mode&0o004 != 0 || seen.UID == users.APIServer.UID && seen.Mode&0o400 != 0 ||
+			seen.GID == users.APIServer.GID && seen.Mode&0o040 != 0
+		if seen.Kind != plan.Regular {
+			continue // ExternalEtcdClientCertificates tells
+		}
+		if may {
+			checks = append(checks, ok(s.label("Readable", file), "")...)
+			continue
+		}
+		checks = append(checks, failed(s.label("Readable", file), fmt.Sprintf("%s (%04o) cannot be read by %s, which is user %d", file,
+			seen.Mode, accounts.APIServer, users.APIServer.UID), fmt.Sprintf("chown %d %s", users.APIServer.UID, file))...)
+	}
+	return checks
+}

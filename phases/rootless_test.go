@@ -106,6 +106,24 @@ func TestRootlessBelowARoot(t *testing.T) {
 	}
 }
 
+// What belongs to an external etcd is not given away; that the API server cannot read it is told before it fails.
+func TestRootlessExternalEtcd(t *testing.T) {
+	f, cfg := rootlessMachine(t)
+	cfg.Etcd.External = &config.ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, CAFile: "/c/ca", CertFile: "/c/crt",
+		KeyFile: "/c/key"}
+	f.Files["/c/ca"] = plan.Seen{Kind: plan.Regular, Mode: 0o644}
+	f.Files["/c/crt"] = plan.Seen{Kind: plan.Regular, Mode: 0o600, UID: f.Accounts.Manifests().APIServer.UID}
+	f.Files["/c/key"] = plan.Seen{Kind: plan.Regular, Mode: 0o640}
+	got := problems(t, cfg, f, testPayload)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "error Readable--c-key: /c/key (0640) cannot be read by kubeadm-kas, which is user 101") {
+		t.Errorf("got %q", got)
+	}
+	p, _ := Init(cfg, f, testPayload)
+	if all := strings.Join(owners(p), "\n"); strings.Contains(all, "/c/") || strings.Contains(all, "etcd") {
+		t.Errorf("it gives away %q", all)
+	}
+}
+
 // Users that cannot be made or used are an error, not a control plane that runs as root.
 func TestRootlessWithoutUsers(t *testing.T) {
 	f, cfg := rootlessMachine(t)

@@ -258,7 +258,8 @@ func (a *applier) host(ctx context.Context) Host {
 		Owned: n.Journal.Owned,
 		Look: func(path string) Seen {
 			if f, ok := a.files.get(path); ok {
-				return Seen{Kind: Regular, Mode: f.Mode, UID: int64(os.Geteuid()), GID: int64(os.Getegid()), SHA256: sum(f.Data), Data: f.Data}
+				return Seen{Kind: Regular, Mode: f.Mode, UID: int64(os.Geteuid()), GID: int64(os.Getegid()), SHA256: sum(f.Data),
+					Data: f.Data}
 			}
 			return Look(path, n.Root == "")
 		},

@@ -121,7 +121,8 @@ func removeLine(ctx context.Context, path string, wrote func(sum string) bool) e
 	})
 }
 
-// accountsLock is what useradd, systemd-sysusers and all others hold who change the files beside it (lckpwdf(3)), and for how long they wait.
+// accountsLock is what useradd, systemd-sysusers and all others hold who change the files beside it (lckpwdf(3)),
+// and for how long they wait.
 const (
 	accountsLock     = ".pwd.lock"
 	accountsPatience = 15 * time.Second
@@ -152,11 +153,11 @@ func editAccounts(ctx context.Context, file string, edit func(text string) (stri
 	if text == string(data) {
 		return nil
 	}
-	label, labelled := securityLabel(file)
+	label, labeled := securityLabel(file)
 	if err := durable.WriteFile(file, []byte(text), info.Mode().Perm()); err != nil {
 		return err
 	}
-	if labelled {
+	if labeled {
 		if err := unix.Setxattr(file, labelName, label, 0); err != nil {
 			return fmt.Errorf("cannot give %s its security label: %w", file, err)
 		}
