@@ -90,6 +90,8 @@ func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container
 	r.when(c.WorkingDir != "" && !path.IsAbs(c.WorkingDir), "%s.workingDir: must be absolute", field)
 	r.when(c.Stdin || c.TTY, "%s: nobody can attach to stdin or a tty", field)
 	r.limits(field+".resources.limits", c.Resources.Limits)
+	signal := c.Lifecycle != nil && c.Lifecycle.StopSignal != nil && *c.Lifecycle.StopSignal != corev1.SIGTERM
+	r.when(signal, "%s.lifecycle.stopSignal: only SIGTERM is sent", field)
 	r.when(len(c.EnvFrom) > 0, "%s.envFrom: there is no API server to ask", field)
 	for i, e := range c.Env {
 		r.when(e.ValueFrom != nil && e.ValueFrom.FieldRef == nil, "%s.env[%d].valueFrom: only fieldRef is possible", field, i)

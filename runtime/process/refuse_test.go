@@ -97,6 +97,9 @@ func TestRefuse(t *testing.T) {
 		"requests": {func(_ *podSpec, c *ctr) {
 			c.Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1")}
 		}, ""},
+		"stop signal": {func(_ *podSpec, c *ctr) {
+			c.Lifecycle = &corev1.Lifecycle{StopSignal: ptr(corev1.SIGUSR1)}
+		}, "lifecycle.stopSignal"},
 		"tty":                      {func(_ *podSpec, c *ctr) { c.TTY = true }, "tty"},
 		"relative directory":       {func(_ *podSpec, c *ctr) { c.WorkingDir = "x" }, "workingDir"},
 		"environment from the API": {func(_ *podSpec, c *ctr) { c.EnvFrom = make([]corev1.EnvFromSource, 1) }, "envFrom"},
