@@ -152,6 +152,17 @@ versions: build components-versions ## bring up Kubernetes 1.34, 1.35 and 1.36, 
 bench: build ## start-up against the floor, dry-run, reset, idle cost, latencies, many pods (BENCH_FLAGS='-pairs 10')
 	$(GO) run ./test/bench -kubecrank bin/kubecrank -components bin/components $(BENCH_FLAGS)
 
+# All fuzz targets of the repository, one after the other. What fails is kept in testdata/fuzz of its package: commit it.
+FUZZ     ?= .
+FUZZTIME ?= 1m
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (1m) each (FUZZ='FuzzParse|FuzzApplyPatches' for some)
+	@git grep --untracked -oE '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's,/[^/]*:func , ,' | grep -E ' ($(FUZZ))' | \
+	while read -r package target; do \
+	  echo "$$target of $$package"; \
+	  $(GO) test "./$$package" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) | grep -vE '^fuzz: elapsed|^PASS$$' || exit 1; \
+	done
+
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, pinned in tools/go.mod
 	$(LINT) run --allow-parallel-runners ./...
