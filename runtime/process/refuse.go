@@ -54,6 +54,10 @@ func (r *refusals) pod(pod *runtime.Pod) {
 		err := checkName(f[1])
 		r.when(err != nil, "metadata.%s: %w", f[0], err)
 	}
+	for i, v := range spec.Volumes {
+		err := checkName(v.Name)
+		r.when(err != nil, "spec.volumes[%d].name: %w", i, err)
+	}
 	r.when(!spec.HostNetwork, "spec.hostNetwork: must be true, a process has the network of its host")
 	r.when(spec.HostUsers != nil && !*spec.HostUsers, "spec.hostUsers: must not be false, a process has the users of its host")
 	r.when(spec.RuntimeClassName != nil && *spec.RuntimeClassName != "", "spec.runtimeClassName: there are no runtime classes")

@@ -106,6 +106,11 @@ func TestVolumes(t *testing.T) {
 			volume(pod, hostPath(dir+"/b"), corev1.VolumeMount{MountPath: dir + "/dst/in/side"})
 			volume(pod, hostPath(dir+"/a"), corev1.VolumeMount{MountPath: dir + "/dst"})
 		}, "ls $DIR/dst/in/side; ls $DIR/a/in", "file-b\nside\n"},
+		"a file inside another one": {[]string{"a/", "b/file-b", "dst/"}, func(pod *runtime.Pod, dir string) {
+			volume(pod, hostPath(dir+"/a"), corev1.VolumeMount{MountPath: dir + "/dst"})
+			volume(pod, hostPath(dir+"/b/file-b"), corev1.VolumeMount{MountPath: dir + "/dst/file"})
+			volume(pod, hostPath(dir+"/b/file-b"), corev1.VolumeMount{MountPath: dir + "/dst/deep/file"})
+		}, "cat $DIR/dst/file $DIR/dst/deep/file; wc -c < $DIR/a/file", "file-b\nfile-b\n0\n"},
 		"a place that is not there": {[]string{"src/file"}, func(pod *runtime.Pod, dir string) {
 			volume(pod, hostPath(dir+"/src"), corev1.VolumeMount{MountPath: top + "/deep/er"})
 		}, "cat " + top + "/deep/er/file; ls -d /proc/self /usr /etc/passwd; ls -ld /bin | cut -c1; echo x > /root-file; " +
@@ -241,6 +246,10 @@ func TestVolumeErrors(t *testing.T) {
 		"subPathExpr without the variable": {[]string{"src/", "dst/"}, func(pod *runtime.Pod, dir string) {
 			volume(pod, hostPath(dir+"/src"), corev1.VolumeMount{MountPath: dir + "/dst", SubPathExpr: "$(NONE)"})
 		}, `subPathExpr "$(NONE)" refers to a variable that is not set`, ""},
+		"a place in a volume, by a link out of it": {[]string{"a/link -> ../out", "b/", "out/", "dst/"}, func(pod *runtime.Pod, dir string) {
+			volume(pod, hostPath(dir+"/a"), corev1.VolumeMount{MountPath: dir + "/dst"})
+			volume(pod, hostPath(dir+"/b"), corev1.VolumeMount{MountPath: dir + "/dst/link/new"})
+		}, `cannot mount volume "v1" at $DIR/dst/link/new: mountPath $DIR/dst/link/new leads out of $DIR/dst`, ""},
 		"mounts for the host": {[]string{"src/", "dst/"}, func(pod *runtime.Pod, dir string) {
 			volume(pod, hostPath(dir+"/src"), corev1.VolumeMount{MountPath: dir + "/dst",
 				MountPropagation: ptr(corev1.MountPropagationBidirectional)})
@@ -263,8 +272,10 @@ func TestVolumeErrors(t *testing.T) {
 			if hint := strings.ReplaceAll(tc.hint, "$DIR", dir); !strings.Contains(hintOf(err), hint) {
 				t.Errorf("hint %q, want %q", hintOf(err), hint)
 			}
-			if _, err := os.Lstat(dir + "/new"); err == nil {
-				t.Error("something was made outside of the volume")
+			for _, path := range []string{"/new", "/out/new"} {
+				if _, err := os.Lstat(dir + path); err == nil {
+					t.Error("something was made outside of the volume")
+				}
 			}
 		})
 	}

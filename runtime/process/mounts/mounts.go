@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,7 +77,7 @@ func (v *View) Enter() error {
 	})
 	for _, i := range order {
 		m := v.Mounts[i]
-		if err := v.attach(trees[i], m, made); err != nil {
+		if err := v.attach(trees, i, made); err != nil {
 			return fmt.Errorf("cannot mount volume %q at %s: %w", m.Volume, m.Target, err)
 		}
 	}
@@ -159,24 +158,25 @@ func attachAt(tree int, target string) error {
 }
 
 // attach puts a cloned mount at its target.
-func (v *View) attach(tree int, m Mount, made map[string]bool) error {
+func (v *View) attach(trees []int, i int, made map[string]bool) error {
+	tree, m := trees[i], v.Mounts[i]
 	isDir, err := isDirectory(tree)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(m.Target)
-	if errors.Is(err, fs.ErrNotExist) && (made[first(m.Target)] || v.inside(m)) {
-		err = makeTarget(m.Target, isDir)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		return missing{m.Target, isDir}
-	} else if err == nil && info.IsDir() != isDir {
-		return fmt.Errorf("one of volume and mountPath is a directory, and the other is not")
-	}
+	place, err := v.place(trees, m, isDir, made[first(m.Target)])
 	if err != nil {
 		return err
 	}
-	if err := attachAt(tree, m.Target); err != nil {
+	defer closeAll([]int{place})
+	if placeIsDir, err := isDirectory(place); err != nil {
 		return err
+	} else if placeIsDir != isDir {
+		return errors.New("one of volume and mountPath is a directory, and the other is not")
+	}
+	flags := unix.MOVE_MOUNT_F_EMPTY_PATH | unix.MOVE_MOUNT_T_EMPTY_PATH
+	if err := unix.MoveMount(tree, "", place, "", flags); err != nil {
+		return os.NewSyscallError("move_mount", err)
 	}
 	at := fmt.Sprintf("/proc/self/fd/%d", tree)
 	if !m.Follow {
@@ -193,9 +193,41 @@ func (v *View) attach(tree int, m Mount, made map[string]bool) error {
 	return nil
 }
 
-// inside holds for a target in another volume, which must have been attached before.
-func (v *View) inside(m Mount) bool {
-	return slices.ContainsFunc(v.Mounts, func(o Mount) bool { return strings.HasPrefix(m.Target, strings.TrimSuffix(o.Target, "/")+"/") })
+// place opens the target. In another volume it is made if it is missing, and opened without leaving that volume: whoever
+// can write to it must not choose where on the host something is made. In a root of our own it is made too.
+func (v *View) place(trees []int, m Mount, isDir, ownRoot bool) (int, error) {
+	if outer := v.outer(m); outer >= 0 {
+		below := strings.TrimPrefix(strings.TrimPrefix(m.Target, v.Mounts[outer].Target), "/")
+		fd, err := beneath(trees[outer], below, unix.O_PATH)
+		if errors.Is(err, unix.ENOENT) {
+			if err = makePlace(trees[outer], below, isDir); err == nil {
+				fd, err = beneath(trees[outer], below, unix.O_PATH)
+			}
+		}
+		return fd, explain(err, "mountPath", m.Target, v.Mounts[outer].Target)
+	}
+	fd, err := unix.Open(m.Target, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		if !ownRoot {
+			return -1, missing{m.Target, isDir}
+		}
+		if err := makeTarget(m.Target, isDir); err != nil {
+			return -1, err
+		}
+		fd, err = unix.Open(m.Target, unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
+	return fd, explain(err, "mountPath", m.Target, "")
+}
+
+// outer is the innermost other volume in which the target is, -1 for none. It has been attached before.
+func (v *View) outer(m Mount) int {
+	found := -1
+	for i, o := range v.Mounts {
+		if o.Target != m.Target && below(m.Target, o.Target) && (found < 0 || len(o.Target) > len(v.Mounts[found].Target)) {
+			found = i
+		}
+	}
+	return found
 }
 
 // missing is a target that is not there. Nothing is made on the host for it.

@@ -20,17 +20,28 @@ func (m Mount) open() (int, error) {
 	defer closeAll([]int{source})
 	fd, err := beneath(source, m.SubPath, unix.O_PATH)
 	if errors.Is(err, unix.ENOENT) {
-		if err = makeBelow(source, m.SubPath); err == nil {
+		var st unix.Stat_t
+		if err = unix.Fstat(source, &st); err == nil {
+			err = makeBelow(source, m.SubPath, st.Mode&0o7777) // as the kubelet does
+		}
+		if err == nil {
 			fd, err = beneath(source, m.SubPath, unix.O_PATH)
 		}
 	}
+	return fd, explain(err, "subPath", m.SubPath, m.Source)
+}
+
+// explain says what an error of beneath means.
+func explain(err error, field, path, volume string) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, unix.EXDEV):
-		return -1, fmt.Errorf("subPath %s leads out of %s", m.SubPath, m.Source)
+		return fmt.Errorf("%s %s leads out of %s", field, path, volume)
 	case errors.Is(err, unix.ENOSYS):
-		return -1, errors.New("subPath needs Linux 5.6")
+		return fmt.Errorf("%s %s in %s needs Linux 5.6", field, path, volume)
 	}
-	return fd, pathError(filepath.Join(m.Source, m.SubPath), err)
+	return fmt.Errorf("%s %s: %w", field, path, err)
 }
 
 func pathError(path string, err error) error {
@@ -50,13 +61,31 @@ func beneath(dir int, path string, flags uint64) (int, error) {
 	return fd, err
 }
 
-// makeBelow makes the directories of a path that are missing, with the mode of the volume, as the kubelet does.
-func makeBelow(volume int, path string) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(volume, &st); err != nil {
+// makePlace makes something to mount on below a directory.
+func makePlace(volume int, path string, isDir bool) error {
+	if isDir {
+		return makeBelow(volume, path, 0o755)
+	}
+	dir, name := filepath.Split(path)
+	if dir = strings.TrimSuffix(dir, "/"); dir == "" {
+		dir = "."
+	} else if err := makeBelow(volume, dir, 0o755); err != nil {
 		return err
 	}
-	mode := st.Mode & 0o7777
+	parent, err := beneath(volume, dir, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer closeAll([]int{parent})
+	fd, err := unix.Openat(parent, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o644) // follows no link
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+// makeBelow makes the directories of a path that are missing, with that mode.
+func makeBelow(volume int, path string, mode uint32) error {
 	parent, err := unix.Dup(volume)
 	if err != nil {
 		return err
