@@ -160,7 +160,7 @@ fuzz: ## every fuzz target for FUZZTIME (1m) each (FUZZ='FuzzParse|FuzzApplyPatc
 	@git grep --untracked -oE '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's,/[^/]*:func , ,' | grep -E ' ($(FUZZ))' | \
 	while read -r package target; do \
 	  echo "$$target of $$package"; \
-	  $(GO) test "./$$package" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) | grep -vE '^fuzz: elapsed|^PASS$$' || exit 1; \
+	  $(GO) test "./$$package" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x | grep -vE '^fuzz: elapsed|^PASS$$' || exit 1; \
 	done
 
 .PHONY: lint
