@@ -30,16 +30,18 @@ func Refuse(pod *runtime.Pod, mountable func() error) error {
 	if len(r.reasons) == 0 {
 		return nil
 	}
-	return hinted{
-		error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r.reasons...)),
-		hint:  "change the manifest, or use a container runtime",
+	hint := "change the manifest, or use a container runtime"
+	if r.rights {
+		hint = "run the supervisor as root, " + hint
 	}
+	return hinted{error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r.reasons...)), hint: hint}
 }
 
 // refusals collects reasons with their field path.
 type refusals struct {
 	reasons   []error
 	mountable func() error
+	rights    bool // some of it could be had with more rights
 }
 
 func (r *refusals) when(refused bool, format string, args ...any) {
@@ -144,6 +146,7 @@ func (r *refusals) mount(field string, pod *runtime.Pod, m *corev1.VolumeMount) 
 // needsMount refuses where nothing can be mounted.
 func (r *refusals) needsMount(field, format string, args ...any) {
 	if err := r.mountable(); err != nil {
+		r.rights = true
 		r.when(true, "%s: %s: %w", field, fmt.Sprintf(format, args...), err)
 	}
 }

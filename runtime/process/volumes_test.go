@@ -390,7 +390,7 @@ func TestMountsRefused(t *testing.T) {
 		"elsewhere": {func(pod *runtime.Pod) { volume(pod, hostPath("/etc"), corev1.VolumeMount{MountPath: "/mnt"}) },
 			"spec.containers[0].volumeMounts[0]: /etc can only be had at its own path, not at /mnt: the supervisor is not root\n"},
 		"emptyDir": {func(pod *runtime.Pod) { volume(pod, emptyDir("", ""), corev1.VolumeMount{MountPath: "/mnt"}) },
-			`spec.containers[0].volumeMounts[0]: an emptyDir ("v0") cannot be had: the supervisor is not root`},
+			`spec.containers[0].volumeMounts[0]: an emptyDir ("v0") cannot be had: the supervisor is not root` + "\nrun the supervisor as root"},
 		"read-only root": {func(pod *runtime.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: ptr(true)}
 		}, "spec.containers[0].securityContext.readOnlyRootFilesystem: cannot be enforced: the supervisor is not root"},

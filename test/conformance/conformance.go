@@ -42,6 +42,9 @@ func Run(t *testing.T, target Target) {
 		{"Contract_Stop", contractStop},
 		{"Contract_Exec", contractExec},
 		{"Contract_List", contractList},
+		{"Contract_Limits", contractLimits},
+		{"Contract_Volumes", contractVolumes},
+		{"Contract_User", contractUser},
 
 		{"Static_044_065_OneAtATime", oneAtATime},
 		{"Static_045_OwnGrace", ownGrace},
