@@ -17,7 +17,7 @@ type link struct {
 func critical(t Timeline) []Link {
 	chain := t.backFromPhase(lastPhase(t.Phases))
 	if len(t.Phases) == 0 {
-		chain = t.backFromPod(t.lastPod(math.Inf(-1), math.Inf(1)), math.Inf(-1))
+		chain = t.backFromPod(t.lastPod(math.Inf(-1), math.Inf(1)), math.Inf(-1), t.End)
 	}
 	slices.Reverse(chain)
 	links := []Link{}
@@ -37,11 +37,24 @@ func (t Timeline) backFromPhase(p *Phase) []link {
 		seen[p.Name] = true
 		end := min(endOf(*p), t.End)
 		chain = append(chain, link{Link{Kind: "phase", Name: p.Name}, p.Start, end})
-		chain = append(chain, t.backFromPod(t.lastPod(p.Start, end), p.Start)...)
+		chain = append(chain, t.backFromPod(t.awaited(p, end), p.Start, end)...)
 		after := p.After
 		p = lastPhase(slices.DeleteFunc(slices.Clone(t.Phases), func(o Phase) bool { return !slices.Contains(after, o.Name) }))
 	}
 	return chain
+}
+
+// awaited is the pod for which a phase waited: the last one that became ready in it or, if the phase failed or did not
+// end, the first one that was started and did not.
+func (t Timeline) awaited(p *Phase, end float64) *Pod {
+	if p.Error != "" || p.End == nil {
+		for i := range t.Pods { // in the order of their start
+			if pod := &t.Pods[i]; pod.Ready == nil && pod.begin() >= p.Start && pod.begin() <= end {
+				return pod
+			}
+		}
+	}
+	return t.lastPod(p.Start, end)
 }
 
 // lastPhase is the one that ended last; nil if there is none.
@@ -77,11 +90,12 @@ func (t Timeline) lastPod(from, to float64) *Pod {
 	return last
 }
 
-// backFromPod follows the pods that were waited for, as long as they were not there before the moment since.
-func (t Timeline) backFromPod(p *Pod, since float64) []link {
+// backFromPod follows the pods that were waited for, as long as they were not there before the moment since. end is
+// that of a pod which did not become ready.
+func (t Timeline) backFromPod(p *Pod, since, end float64) []link {
 	var chain []link
 	seen := map[string]bool{}
-	for until := p.readyAt(); p != nil && until > since && !seen[p.Name]; {
+	for until := min(p.readyAt(), end); p != nil && until > since && !seen[p.Name]; {
 		seen[p.Name] = true
 		chain = append(chain, link{Link{Kind: "pod", Name: p.Name}, p.begin(), until})
 		n := len(p.Waits)

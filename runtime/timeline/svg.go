@@ -39,7 +39,7 @@ const svgStyle = `
   .live { fill: var(--live) } .ready { fill: var(--ready) } .bad { fill: var(--bad) }
   .wait { fill: none; stroke: var(--wait); stroke-dasharray: 3 3 } .ok { stroke: var(--good); stroke-width: 2 }
   .no { stroke: var(--bad); stroke-width: 1; stroke-opacity: .75 } .goal { stroke: var(--ready); stroke-width: 1.5; stroke-dasharray: 5 3 }
-  .goaltext { fill: var(--ready); font-weight: 600 } .badtext { fill: var(--bad) }
+  .exit { stroke: var(--bad); stroke-width: 2.5 } .goaltext { fill: var(--ready); font-weight: 600 } .badtext { fill: var(--bad) }
 `
 
 // SVG draws the timeline: phases and their long steps, and containers with their probes, as bars on one axis. It is a
@@ -113,7 +113,7 @@ func (d *drawing) label(y int, name, class string, critical bool) {
 		class += " crit"
 	}
 	fmt.Fprintf(&d.b, `<text class="%s" x="%d" y="%d">%s</text>`+"\n", strings.TrimSpace(class), x, y,
-		escape(cut(name, int(float64(svgLeft-x-6)/charWidth))))
+		escape(squeeze(name, int(float64(svgLeft-x-6)/charWidth))))
 }
 
 // bar draws a piece of a bar; what is too short to be seen is a pixel and a half wide.
@@ -209,10 +209,6 @@ func (d *drawing) container(c Container, y int) {
 		if g.Ready != nil {
 			d.bar("ready", y+5, 14, ready, end)
 		}
-		if g.End != nil {
-			x := d.x(*g.End)
-			fmt.Fprintf(&d.b, `<path class="ok" style="stroke: var(--bad)" d="M%.1f %dl8 8m0 -8l-8 8"/>`, x-4, y+8)
-		}
 		d.b.WriteString("</g>")
 	}
 	for _, p := range c.Probes {
@@ -223,6 +219,11 @@ func (d *drawing) container(c Container, y int) {
 		x := d.x(p.At)
 		fmt.Fprintf(&d.b, `<path class="%s" d="M%.1f %dV%d"><title>%s</title></path>`, class, x, from, to,
 			escape(fmt.Sprintf("%s: %s", short(p.At), or(p.Text, p.Kind+" probe succeeded"))))
+	}
+	for _, g := range c.Runs { // over the bars of the runs after them
+		if g.End != nil {
+			fmt.Fprintf(&d.b, `<path class="exit" d="M%.1f %dl8 8m0 -8l-8 8"><title>%s</title></path>`, d.x(*g.End)-4, y+8, escape(g.Exit))
+		}
 	}
 	if ready := c.firstReady(); ready != nil {
 		from := c.Runs[0].Start
@@ -294,6 +295,8 @@ func (d *drawing) legend(y int) string {
 			switch item[0] {
 			case "no", "ok":
 				fmt.Fprintf(&b, `<path class="%s" d="M%.1f %dv10"/>`, item[0], x+8, y-9)
+			case "exit":
+				fmt.Fprintf(&b, `<path class="exit" d="M%.1f %dl8 8m0 -8l-8 8"/>`, x+4, y-8)
 			case "dot":
 				fmt.Fprintf(&b, `<circle class="dot" cx="%.1f" cy="%d" r="3.5"/>`, x+8, y-4)
 			default:
@@ -310,7 +313,7 @@ func (d *drawing) legend(y int) string {
 			[2]string{"dot", "critical path: what the end waited for"})
 	}
 	line([2]string{"wait", "waits for another pod"}, [2]string{"start", "process runs"}, [2]string{"live", "startup probe succeeded"},
-		[2]string{"ready", "ready"}, [2]string{"no", "probe failed"}, [2]string{"ok", "probe succeeded"})
+		[2]string{"ready", "ready"}, [2]string{"no", "probe failed"}, [2]string{"ok", "probe succeeded"}, [2]string{"exit", "exit"})
 	return b.String()
 }
 

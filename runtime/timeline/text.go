@@ -3,6 +3,7 @@ package timeline
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,8 @@ func Text(w io.Writer, t Timeline, width int) error {
 	var b strings.Builder
 	b.WriteString(t.title() + "\n")
 	if t.Error != "" {
-		b.WriteString(strings.TrimRight(t.Error, "\n") + "\n")
+		line, _, _ := strings.Cut(t.Error, "\n")
+		b.WriteString(line + "\n")
 	}
 	section := ""
 	for _, r := range rows {
@@ -41,7 +43,7 @@ func Text(w io.Writer, t Timeline, width int) error {
 			section = r.section
 			fmt.Fprintf(&b, "\n%s  %9s  %9s   %s\n", pad(section, names), "START", "TOOK", axis.scale())
 		}
-		fmt.Fprintf(&b, "%s  %9s  %9s   %s\n", pad(cut(r.name, names), names), short(r.start), r.took, axis.bar(r.parts))
+		fmt.Fprintf(&b, "%s  %9s  %9s   %s\n", pad(squeeze(r.name, names), names), short(r.start), r.took, axis.bar(r.parts))
 	}
 	if len(t.Critical) > 0 {
 		b.WriteString("\n" + wrap("Critical path: "+t.criticalText(), width) + "\n")
@@ -195,14 +197,33 @@ func label(p Pod, c Container) string {
 	return p.Name + "/" + c.Name
 }
 
+// together makes one of the steps that were done in one go: files that are written at once.
+func (t Timeline) together(steps []Step) []Step {
+	const moment = 0.002
+	var out []Step
+	name, more := "", 0
+	for i, s := range steps {
+		last := len(out) - 1
+		if last >= 0 && s.Error == "" && out[last].Error == "" && s.Start-steps[i-1].Start < moment &&
+			math.Abs(t.endOr(s.End)-t.endOr(steps[i-1].End)) < moment {
+			more++
+			out[last].End = s.End
+			out[last].Name = fmt.Sprintf("%s, and %d more", name, more)
+			continue
+		}
+		out, name, more = append(out, s), s.Name, 0
+	}
+	return out
+}
+
 // longSteps are the steps of a phase that are worth a line: at most three, and of those a hundredth of
 // the whole, or what failed.
 func (t Timeline) longSteps(p Phase) []Step {
 	took := func(s Step) float64 { return t.endOr(s.End) - s.Start }
-	long := slices.DeleteFunc(slices.Clone(p.Steps), func(s Step) bool {
+	long := slices.DeleteFunc(t.together(p.Steps), func(s Step) bool {
 		return s.Error == "" && (took(s) < 0.01 || took(s) < t.End/100)
 	})
-	if len(p.Steps) == 1 && len(long) == 1 && long[0].Error == "" && took(long[0]) > 0.9*(t.endOr(p.End)-p.Start) {
+	if len(p.Steps) == 1 && len(long) == 1 && took(long[0]) > 0.9*(t.endOr(p.End)-p.Start) {
 		return nil // it says what the phase says
 	}
 	slices.SortStableFunc(long, func(a, b Step) int { return compare(took(b), took(a)) })
@@ -293,6 +314,16 @@ func cut(text string, width int) string {
 		return string(r[:width-1]) + "…"
 	}
 	return text
+}
+
+// squeeze shortens a text in its middle: of a step, the verb and the end of the path say most.
+func squeeze(text string, width int) string {
+	r := []rune(text)
+	if len(r) <= width || width < 8 {
+		return cut(text, width)
+	}
+	tail := width / 2
+	return string(r[:width-tail-1]) + "…" + string(r[len(r)-tail:])
 }
 
 func wrap(text string, width int) string {

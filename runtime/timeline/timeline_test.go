@@ -77,7 +77,13 @@ func bringUpRecord(wicked string) *record {
 	r.line(35, StepEnded, "components", "make /var/lib/kubecrank")
 	r.line(35, StepStarted, "components", "unpack the components below /var/lib/kubecrank/components")
 	r.line(640, StepEnded, "components", "unpack the components below /var/lib/kubecrank/components")
-	r.phase("certs", []string{"preflight"}, 26, 410, 440)
+	r.phase("certs", []string{"preflight"}, 26, 320, 440)
+	for _, name := range []string{"make certificate authority ca", "issue certificate apiserver, for 7 names", "issue certificate etcd/peer"} {
+		r.line(321, StepStarted, "certs", name)
+	}
+	for _, name := range []string{"make certificate authority ca", "issue certificate apiserver, for 7 names", "issue certificate etcd/peer"} {
+		r.line(439, StepEnded, "certs", name)
+	}
 	r.phase("kubeconfig", []string{"certs"}, 440, 480, 485)
 	r.phase("control-plane", []string{"components", "kubeconfig"}, 640, 642, 650)
 	r.phase("supervise", []string{"control-plane"}, 650, 651, 720)
@@ -275,7 +281,7 @@ func TestFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	wellFormed(t, svg.String())
-	for _, want := range []string{"failed after 1m0s", "its last words", "✗ 59.40 s", "×"} {
+	for _, want := range []string{"failed after 1m0s", "✗ 59.40 s", "×", "etcd did not become healthy\n", "Critical path: etcd 59.20 s\n"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, text.String())
 		}
