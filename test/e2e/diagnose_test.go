@@ -46,6 +46,10 @@ func TestDiagnose(t *testing.T) {
 	l.breakData(broken, well)
 	l.breakDisks(broken)
 	l.breakCerts(broken, etcdURL)
+	if canLimit(t) {
+		small, _ := l.etcdAt(l.dir("small"))
+		broken("small", "etcd", "out-of-memory", certain, []string{"the kernel killed it", "resources.limits.memory"}, small, memoryAtMost("12Mi"))
+	}
 	stopped, _ := l.etcdAt(l.dir("stopped"))
 	broken("stopped", "etcd", "process-stopped", certain, []string{"kill -CONT "}, stopped, impatient)
 
@@ -203,30 +207,35 @@ func (l *lab) breakData(broken breaker, well change) {
 	garble(pages+"/member/snap/db", 8192, 1<<30)
 	broken("db-pages", "etcd", "corrupt-database", certain, []string{pages}, at(pages))
 
-	var wellPod corev1.Pod
-	wellPod.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{}}}}
-	well(&wellPod)
-	peer := ""
-	for _, word := range wellPod.Spec.Containers[0].Command {
-		if url, ok := strings.CutPrefix(word, "--initial-advertise-peer-urls="); ok {
-			peer = url
-		}
-	}
+	peer := peerOf(well)
 	joining := l.dir("joining")
 	broken("joining", "etcd", "other-cluster", certain, []string{joining}, at(joining), after("etcd"), withMember("lab", peer), flagIs("initial-cluster-state", "existing"))
 	foreign := l.dir("foreign")
 	broken("other-cluster", "etcd", "other-cluster", certain, []string{foreign}, at(foreign), after("etcd"), withMember("lab", peer))
 }
 
+// peerOf is the URL at which an etcd with these flags talks to its peers.
+func peerOf(etcd change) string {
+	var pod corev1.Pod
+	pod.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{}}}}
+	etcd(&pod)
+	return peerIn(&pod)
+}
+
+func peerIn(p *corev1.Pod) string {
+	for _, word := range p.Spec.Containers[0].Command {
+		if url, ok := strings.CutPrefix(word, "--initial-advertise-peer-urls="); ok {
+			return url
+		}
+	}
+	return ""
+}
+
 // withMember makes the pod's etcd a second member, beside one that is there.
 func withMember(name, peer string) change {
 	return func(p *corev1.Pod) {
 		flagIs("name", "second")(p)
-		for _, word := range p.Spec.Containers[0].Command {
-			if url, ok := strings.CutPrefix(word, "--initial-advertise-peer-urls="); ok {
-				flagIs("initial-cluster", name+"="+peer+",second="+url)(p)
-			}
-		}
+		flagIs("initial-cluster", name+"="+peer+",second="+peerIn(p))(p)
 	}
 }
 
@@ -296,7 +305,7 @@ func (l *lab) breakCerts(broken breaker, etcdURL string) {
 func TestDiagnoseTooManyFiles(t *testing.T) {
 	l := newLab(t)
 	well, _ := l.etcdAt(l.dir("data"))
-	l.pod("etcd", "etcd", well)
+	l.pod("few-files", "etcd", well)
 	l.supervise("/bin/sh", "-c", `ulimit -n 100; exec "$@"`, "sh")
-	l.expect(20*time.Second, map[string]expectation{"etcd": {"too-many-files", certain, []string{"the limit is 100", "ulimit -n"}}})
+	l.expect(20*time.Second, map[string]expectation{"few-files": {"too-many-files", certain, []string{"the limit is 100", "ulimit -n"}}})
 }
