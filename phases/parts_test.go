@@ -119,6 +119,16 @@ func TestSkipParts(t *testing.T) {
 	}
 }
 
+// A part that is named without its phase is found.
+func TestPartWithoutItsPhase(t *testing.T) {
+	f := bareMachine()
+	_, err := InitPhase("apiserver", bareConfig(f, nil), f, testPayload)
+	var unknown *UnknownPhaseError
+	if !errors.As(err, &unknown) || unknown.Hint() != "a part is named with its phase: certs/apiserver or control-plane/apiserver" {
+		t.Errorf("%v: %s", err, unknown.Hint())
+	}
+}
+
 // What is to be signed needs its authority, on the machine or in the plan.
 func TestMissingCA(t *testing.T) {
 	f := bareMachine()

@@ -57,13 +57,20 @@ func (e *UnknownPhaseError) Error() string {
 	return fmt.Sprintf("cannot %s: there is no phase %q", e.Verb, e.Name)
 }
 
-// Hint lists the phases. Of their parts there are too many.
+// Hint lists the phases, and the parts that have this name; of all parts there are too many.
 func (e *UnknownPhaseError) Hint() string {
-	var whole []string
+	var whole, parts []string
 	for _, name := range e.Known {
-		if !strings.Contains(name, "/") {
+		_, part, ok := strings.Cut(name, "/")
+		switch {
+		case !ok:
 			whole = append(whole, name)
+		case part == e.Name:
+			parts = append(parts, name)
 		}
+	}
+	if len(parts) > 0 {
+		return "a part is named with its phase: " + strings.Join(parts, " or ")
 	}
 	return "the phases are " + strings.Join(whole, ", ")
 }

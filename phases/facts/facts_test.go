@@ -76,6 +76,21 @@ func TestGatherLooksAtAllThatInitTouches(t *testing.T) {
 	}
 }
 
+// In an empty directory nothing is, also if the directory is only looked at as one that others write into.
+func TestGatherKnowsEmptyDirectories(t *testing.T) {
+	cfg := config.Default(t.TempDir())
+	paths := cfg.Paths()
+	for _, dir := range []string{paths.PKI, paths.PodLogs, paths.EtcdData} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		seen := mustGather(t, cfg).Look(filepath.Join(dir, "something"))
+		if seen.Kind != plan.Absent {
+			t.Errorf("in the empty directory %s there is %+v", dir, seen)
+		}
+	}
+}
+
 // What may not be read is a fact.
 func TestGatherWithoutRights(t *testing.T) {
 	if os.Geteuid() == 0 {
