@@ -29,7 +29,7 @@ import (
 // really dies, and many random moments; without it a sample, which takes seconds.
 func allFaults() bool { return os.Getenv("KUBECRANK_FAULTS") == "all" }
 
-// snapshot is all that is below dir: modes, contents, links.
+// snapshot is all that is below dir: modes, owners, contents, links.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -41,7 +41,8 @@ func snapshot(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		entry := info.Mode().String()
+		uid, gid := plan.Owner(info)
+		entry := fmt.Sprintf("%s %d:%d", info.Mode(), uid, gid)
 		if info.Mode().IsRegular() {
 			data, err := os.ReadFile(path)
 			if err != nil {

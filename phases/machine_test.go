@@ -111,6 +111,15 @@ type machine struct {
 	root     string
 	sup      *fakeSupervisor
 	progress plan.Progress
+	change   func(*config.Config) // of testConfig; nil: nothing
+}
+
+func (m *machine) config() config.Config {
+	cfg := testConfig(m.root)
+	if m.change != nil {
+		m.change(&cfg)
+	}
+	return cfg
 }
 
 func newMachine(root string) *machine {
@@ -126,7 +135,7 @@ func look(ctx context.Context, cfg config.Config) (facts.Facts, error) {
 
 // run does what cmd/cli does: plan, lock, plan again, apply, release.
 func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, error)) (result plan.Result, err error) {
-	cfg := testConfig(m.root)
+	cfg := m.config()
 	f, err := look(ctx, cfg)
 	if err != nil {
 		return result, err
@@ -158,9 +167,9 @@ func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, e
 }
 
 func (m *machine) init(ctx context.Context) (plan.Result, error) {
-	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Init(testConfig(m.root), f, testPayload) })
+	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Init(m.config(), f, testPayload) })
 }
 
 func (m *machine) reset(ctx context.Context) (plan.Result, error) {
-	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Reset(testConfig(m.root), f) })
+	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Reset(m.config(), f) })
 }

@@ -1,8 +1,13 @@
 package phases
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -103,6 +108,47 @@ func TestRootlessBelowARoot(t *testing.T) {
 	p, _ := Init(cfg, f, testPayload)
 	if all := strings.Join(owners(p), "\n"); strings.Contains(all, "passwd") || !strings.Contains(all, "/srv/demo/var/lib/etcd ") {
 		t.Errorf("steps are %q", all)
+	}
+}
+
+// Cancelled at any step boundary, init continues, and reset gives everything back to whom it belonged to.
+func TestRootlessCancelledAtEveryBoundary(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	gate := func(c *config.Config) {
+		c.FeatureGates = map[string]bool{"RootlessControlPlane": true}
+		c.IgnorePreflightErrors = []string{"all"} // the temporary directory may be root's alone
+	}
+	const boundaries = 48 // a few more than there are
+	for i := 1; i <= boundaries; i++ {
+		if !allFaults() && i%6 != 0 {
+			continue
+		}
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			m, undone := scenes()[1].machine(t)
+			m.change = gate
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			m.progress = &boundary{n: i, at: cancel}
+			if _, err := m.init(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			m.progress = nil
+			if i%4 != 0 {
+				for range 2 { // the second one gives away what the fake etcd has written as root
+					if _, err := m.init(t.Context()); err != nil {
+						t.Fatalf("init does not continue: %v", err)
+					}
+				}
+				m.convergedAlready(t)
+				if key := plan.Look(filepath.Join(m.root, "etc/kubernetes/pki/ca.key"), false); key.UID == 0 {
+					t.Errorf("the key of the user's own CA is %+v", key)
+				}
+			}
+			undone()
+		})
 	}
 }
 
