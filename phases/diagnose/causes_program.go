@@ -52,7 +52,7 @@ func programCauses() []Cause {
 		},
 		{
 			Name: "not-executable", Summary: "the program's file may not be executed",
-			Signs:   []string{`cannot run (?P<path>\S+): (?:it is not executable|permission denied)`},
+			Signs:   []string{`cannot run (?P<path>\S+)(?: as user \d+)?: (?:it is not executable|permission denied)`},
 			Explain: "{path} may not be executed by the user that {pod} runs as",
 			Remedy:  "'chmod 0755 {path}', and let that user into the directories above it",
 		},

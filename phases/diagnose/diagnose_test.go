@@ -117,6 +117,16 @@ func TestStaleSigns(t *testing.T) {
 	}
 }
 
+// A program that only the container's user cannot run is told as one that nobody can.
+func TestNotExecutableForUser(t *testing.T) {
+	t.Parallel()
+	for _, message := range []string{"cannot run /x/etcd: it is not executable", "cannot run /x/etcd as user 12344: permission denied\nhint: open it"} {
+		if d, _ := Diagnose(Evidence{Pod: "etcd", Messages: []string{message}}); d.Cause != "not-executable" || d.Values["path"] != "/x/etcd" {
+			t.Errorf("%s: %+v", message, d)
+		}
+	}
+}
+
 // What a clock that was set does to certificates is the clock's fault, and nobody else's.
 func TestClockJump(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
