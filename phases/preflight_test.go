@@ -213,3 +213,19 @@ func TestPreflightError(t *testing.T) {
 		t.Error("no checks, and yet an error")
 	}
 }
+
+// reset has its one check, which can be ignored as kubeadm's can.
+func TestResetPreflight(t *testing.T) {
+	t.Parallel()
+	f := bareMachine()
+	f.UID, f.History.Records = 1000, 1
+	var failed *plan.PreflightError
+	if _, err := Reset(bareConfig(f, nil), f); !errors.As(err, &failed) {
+		t.Errorf("as an ordinary user: %v", err)
+	}
+	ignoring := bareConfig(f, nil)
+	ignoring.IgnorePreflightErrors = []string{"isprivilegeduser"}
+	if _, err := Reset(ignoring, f); err != nil {
+		t.Errorf("ignored: %v", err)
+	}
+}

@@ -53,7 +53,7 @@ func nothingToReset(s *State) ([]plan.Step, error) {
 }
 
 func resetPreflight(s *State) ([]plan.Step, error) {
-	return steps(privileged(s)), nil
+	return steps(ignore(privileged(s), s.Config.IgnorePreflightErrors)), nil
 }
 
 func stop(s *State) ([]plan.Step, error) {

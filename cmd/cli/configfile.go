@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -141,7 +142,7 @@ func (a *app) resetFile(set *pflag.FlagSet, opts *resetOptions) error {
 	if err != nil {
 		return err
 	}
-	_, more := d.Apply("reset", config.Default(a.global.root))
+	cfg, more := d.Apply("reset", config.Default(a.global.root))
 	if err := errors.Join(append(errs, more...)...); err != nil {
 		return &usageError{err: err}
 	}
@@ -152,5 +153,20 @@ func (a *app) resetFile(set *pflag.FlagSet, opts *resetOptions) error {
 		}
 	}
 	opts.force, opts.dryRun = opts.force || d.Reset.Force, opts.dryRun || d.Reset.DryRun
+	opts.ignorePreflight = append(slices.Clone(opts.ignorePreflight), d.Reset.IgnorePreflightErrors...)
+	if d.Reset.CertificatesDir != "" {
+		opts.certificatesDir = filepath.Clean(cfg.CertificatesDir)
+	}
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"cleanupTmpDir", d.Reset.CleanupTmpDir}, {"criSocket", d.Reset.CRISocket != ""}, {"unmountFlags", len(d.Reset.UnmountFlags) > 0},
+	} {
+		if field.set {
+			a.warn(d.Name, []string{field.name +
+				" has no effect: it is about what kubelets and kubeadm leave, and reset removes what kubecrank made"})
+		}
+	}
 	return nil
 }

@@ -23,6 +23,10 @@ type resetOptions struct {
 	dryRun bool
 	format string
 	config string // a file with a ResetConfiguration, or ""
+	// ignorePreflight are names of checks, in lower case.
+	ignorePreflight []string
+	// certificatesDir is the file's, or "".
+	certificatesDir string
 }
 
 func newReset(a *app) *cobra.Command {
@@ -47,6 +51,9 @@ Killed half-way and run again, it finishes.`,
 	output := addOutput(cmd, cmd.Flags(), "text", "json")
 	cmd.Flags().BoolVarP(&opts.force, "force", "f", false, "Do not ask.")
 	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+	cmd.Flags().StringSliceVar(&opts.ignorePreflight, "ignore-preflight-errors", nil,
+		"`Checks` whose errors are shown as warnings; 'all' for all of them.")
+	mustComplete(cmd, "ignore-preflight-errors", noFiles)
 	cmd.Flags().StringVar(&opts.config, "config", "", "kubeadm `file` with a ResetConfiguration; - for standard input.")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		opts.format = output.value
@@ -63,8 +70,14 @@ Killed half-way and run again, it finishes.`,
 func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 	cfg := config.Default(a.global.root)
 	cfg.ComponentsDir = a.global.componentsDir
+	for _, name := range opts.ignorePreflight {
+		cfg.IgnorePreflightErrors = append(cfg.IgnorePreflightErrors, strings.ToLower(name))
+	}
 	r := &run{app: a, verb: plan.VerbReset, cfg: cfg, began: time.Now()}
 	if err := r.prepareReset(ctx); err != nil {
+		return err
+	}
+	if err := opts.foreignCertificates(r.facts.History); err != nil {
 		return err
 	}
 	if opts.dryRun {
@@ -95,6 +108,26 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		return err
 	}
 	return a.printReset(r, result, opts.format)
+}
+
+// foreignCertificates refuses a certificatesDir in which kubecrank has made
+// nothing: kubeadm would empty it, and reset removes only what the journal names.
+func (o resetOptions) foreignCertificates(h plan.History) error {
+	if o.certificatesDir == "" || h.Records == 0 {
+		return nil
+	}
+	for path := range h.Owned {
+		if strings.HasPrefix(path, o.certificatesDir+"/") {
+			return nil
+		}
+	}
+	for path := range h.Before { // those that init found and uses
+		if strings.HasPrefix(path, o.certificatesDir+"/") {
+			return nil
+		}
+	}
+	err := usage("cannot use certificatesDir %q: kubecrank has made nothing there, and reset removes only what it made", o.certificatesDir)
+	return withHint(err, "take certificatesDir out of the file; --dry-run shows what would go")
 }
 
 // confirmReset asks on a terminal, and refuses without one.

@@ -173,6 +173,8 @@ func (p *parser) keep(doc document, decoded any) {
 		} else {
 			d.KubeProxy = doc.text
 		}
+		d.Warnings = append(d.Warnings, fmt.Sprintf("%s:%d: %s has no effect yet: kubecrank checks its form, and configures neither "+
+			"a kubelet nor kube-proxy.", d.Name, doc.line, doc.kind))
 	case *SupervisorConfiguration:
 		d.Supervisor = v
 	case *kubeadmapi.InitConfiguration:

@@ -176,7 +176,7 @@ func TestV1beta3(t *testing.T) {
 		c.Etcd.ExtraArgs[0] != (Arg{"c", "d"}) || c.APIServer.CertSANs[0] != "a.example.com" {
 		t.Errorf("%+v", c)
 	}
-	if len(d.Warnings) != 2 {
+	if len(d.Warnings) != 3 {
 		t.Error(d.Warnings)
 	}
 }
@@ -234,7 +234,7 @@ func TestMigrate(t *testing.T) {
 		if !reflect.DeepEqual(a, b) {
 			t.Errorf("%s: says something else:\n%s\n%+v\n%+v", name, migrated, b, a)
 		}
-		if len(after.Warnings) > 0 || strings.Contains(string(migrated), "v1beta3") {
+		if strings.Contains(strings.Join(after.Warnings, "\n"), "deprecated") || strings.Contains(string(migrated), "v1beta3") {
 			t.Errorf("%s: %v\n%s", name, after.Warnings, migrated)
 		}
 		if name == "v1beta3" && !strings.Contains(string(migrated), "# a comment that stays") {
