@@ -150,6 +150,7 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 			mainAlive = mainAlive || !c.init
 		}
 	}
+	p.dormant = alive == 0
 	// Init containers are not run again while anything that came after them runs (statement 57).
 	p.inited = mainAlive || alive > 0 && rec != nil && rec.Inited
 	for _, c := range p.containers {

@@ -203,6 +203,53 @@ func TestAdoptAfterReboot(t *testing.T) {
 	})
 }
 
+// After a reboot the pods start in their order, as at first: started together, those that need the API server would fall
+// into their own back-off. One of them that ends alone is restarted at once, whatever the others do.
+func TestAdoptAfterRebootInOrder(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeRuntime{}, inState(dir))
+		b.set(controlPlane()...)
+		b.sleep(time.Minute)
+		b.end()
+		for _, c := range b.rt.running() {
+			c.end(runtime.Exit{Code: -1})
+		}
+		answers := false
+		b.probes["kube-apiserver/main Startup"] = func() (outcome, string) {
+			if !answers {
+				return failed, "connection refused"
+			}
+			return passed, ""
+		}
+		b = b.succeed(inState(dir))
+		b.set(controlPlane()...)
+		b.sleep(3 * time.Second)
+		b.didUnordered("start etcd/main 1", "start kube-apiserver/main 1")
+		b.state("kube-scheduler", "Waiting", false)
+		if got := b.pod("kube-scheduler").Message; got != "waiting for kube-apiserver to start" {
+			t.Errorf("the message is %q", got)
+		}
+		answers = true
+		b.sleep(time.Second)
+		b.didUnordered("start kube-controller-manager/main 1", "start kube-scheduler/main 1")
+		answers = false
+		b.rt.end(t, "kube-apiserver/main", 1)
+		b.rt.end(t, "kube-scheduler/main", 1)
+		b.sleep(11 * time.Second) // the back-off
+		b.didUnordered("start kube-apiserver/main 2", "start kube-scheduler/main 2")
+		waits := 0
+		for _, e := range b.s.history.all() {
+			if e.Pod == "kube-scheduler" && e.Reason == reasonWaiting {
+				waits++
+			}
+		}
+		if waits != 1 {
+			t.Errorf("%d times it is told that the scheduler waits", waits)
+		}
+	})
+}
+
 // A pod that ended for good, and of which the runtime knows nothing any more, is not run again by a new supervisor.
 func TestAdoptFinished(t *testing.T) {
 	dir := t.TempDir()

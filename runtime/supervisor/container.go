@@ -128,6 +128,9 @@ func (p *pod) advance() {
 	if p.sandbox == nil {
 		return // an adopted pod whose sandbox is still to come
 	}
+	if p.held() {
+		return
+	}
 	for _, c := range p.containers {
 		if c.state == ctrStarting || c.state == ctrHook {
 			return
@@ -215,6 +218,7 @@ func (p *pod) outcome() string {
 
 // start starts a container, for the first time or again.
 func (p *pod) start(c *container) {
+	p.dormant = false
 	c.stopTimer()
 	if c.began || !c.failedAt.IsZero() {
 		c.backOff.restarted(c.failedAt, time.Now(), p.limits)

@@ -76,6 +76,7 @@ type pod struct {
 	stopBegan    time.Time
 	phase        string // Succeeded or Failed when finished
 	inited       bool   // the init containers have done their work in this sandbox
+	dormant      bool   // adopted with nothing alive, as after a reboot: it starts in its turn, like a new pod
 	opens        int    // failed attempts to open in a row
 	timer        *time.Timer
 	timers       int // counts them; an event of an earlier one is stale
@@ -152,13 +153,19 @@ func (p *pod) leaving() bool {
 }
 
 func (p *pod) onWant(e evWant) {
+	waitedFor := p.waitingFor
 	p.want, p.mayStart, p.mayStop, p.waitingFor, p.seq = e.pod, e.start, e.stop, e.waitingFor, e.seq
 	switch p.state {
 	case podIdle, podWaiting:
 		p.tryOpen()
 	case podRunning:
-		if p.leaving() && p.mayStop {
+		switch {
+		case p.leaving() && p.mayStop:
 			p.stop(thenClose)
+		case p.held() && p.waitingFor != waitedFor:
+			p.event(nil, normal, reasonWaiting, "Waiting for "+p.waitingFor)
+		case p.dormant:
+			p.advance()
 		}
 	case podFinished:
 		if p.leaving() && p.mayStop {
@@ -171,6 +178,9 @@ func (p *pod) onWant(e evWant) {
 	default: // Opening, Closing: what is wanted is looked at when that is done
 	}
 }
+
+// held says that the pod waits for its turn though it is not new.
+func (p *pod) held() bool { return p.state == podRunning && p.dormant && !p.mayStart }
 
 // adoptSpec makes the containers of a pod that nothing runs of yet. Under the same UID restart counts
 // go on (statement 47), and a changed content starts with no back-off (statement 54).

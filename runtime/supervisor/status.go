@@ -89,7 +89,7 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 	if ready {
 		s.ReadyAt = timePointer(p.readyAt)
 	}
-	if p.state == podWaiting && !p.mayStart && p.waitingFor != "" {
+	if (p.state == podWaiting && !p.mayStart || p.held()) && p.waitingFor != "" {
 		s.Message = "waiting for " + p.waitingFor
 	}
 	s.LastError = p.lastExit
@@ -124,8 +124,11 @@ func (p *pod) stateName() string {
 	case podFinished:
 		return p.phase
 	case podRunning:
-		if p.leaving() {
+		switch {
+		case p.leaving():
 			return "Stopping"
+		case p.held():
+			return "Waiting"
 		}
 		for _, c := range p.containers {
 			if c.state == ctrBackOff {
