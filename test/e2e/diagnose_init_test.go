@@ -70,6 +70,7 @@ func TestDiagnoseInit(t *testing.T) {
 			"Error: unknown flag: --enable-admision-plugins", "hint: 'sed -i ")
 	})
 	t.Run("an etcd that takes its time", func(t *testing.T) {
+		t.Parallel() // it mostly waits
 		n := newNode(t)
 		t.Cleanup(n.killAll)
 		cmd := n.command(t.Context(), "init", "--components-dir", components, "--apiserver-advertise-address", "127.0.0.1")
@@ -91,6 +92,7 @@ func TestDiagnoseInit(t *testing.T) {
 		}
 	})
 	t.Run("an etcd that was stopped", func(t *testing.T) {
+		t.Parallel() // it mostly waits
 		n := newNode(t)
 		t.Cleanup(n.killAll)
 		done := make(chan result, 1)
