@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,12 @@ func takeLock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the lock: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for begun := time.Now(); errors.Is(err, unix.EWOULDBLOCK) && time.Since(begun) < lockPatience && !heldByAnother(f); {
+		time.Sleep(lockPatience / 100)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		defer f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, &LockedError{Path: path, PID: readPID(f)}
@@ -54,6 +60,16 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
+// lockPatience is how long a lock may outlast its owner: what that was starting when it was killed holds
+// the descriptor until it has become the program that it is to be.
+const lockPatience = time.Second
+
+// heldByAnother says that the process which the lock file names is there, and is not this one.
+func heldByAnother(f *os.File) bool {
+	pid := readPID(f)
+	return pid != 0 && pid != os.Getpid() && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}
+
 func writePID(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -64,7 +80,7 @@ func writePID(f *os.File) error {
 
 // readPID is 0 when the file holds something else.
 func readPID(f *os.File) int {
-	data, err := io.ReadAll(io.LimitReader(f, 32))
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {
 		return 0
 	}

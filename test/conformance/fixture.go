@@ -81,6 +81,7 @@ func (f *fixture) supervise() {
 	case <-ready:
 	case err := <-done:
 		cancel()
+		f.leave = nil
 		f.Fatalf("the supervisor does not start: %v", err)
 	}
 	f.Cleanup(func() {
