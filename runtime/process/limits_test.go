@@ -137,6 +137,30 @@ func TestOOM(t *testing.T) {
 	})
 }
 
+// A limit that the kernel does not take is an error, and leaves no cgroup.
+func TestLimitNotTaken(t *testing.T) {
+	t.Parallel()
+	rt := newRuntime(t)
+	needLimits(t, rt)
+	pod := testPod("greedy", "exec sleep 1000")
+	pod.Spec.Resources = &corev1.ResourceRequirements{Limits: quantities("1", "")}
+	pod.Spec.Containers[0].Resources.Limits = quantities("2000000000", "64Mi")
+	if _, err := rt.OpenPod(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	s, err := rt.OpenPod(t.Context(), pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Start(t.Context(), runtime.ContainerSpec{Container: pod.Spec.Containers[0]})
+	if err == nil || !strings.Contains(err.Error(), "cannot start container main: cannot limit cpu: cannot set cpu.") {
+		t.Errorf("got %v", err)
+	}
+	if groups := rt.cgroups.Groups(); len(groups) > 0 && len(groups["uid-greedy"]) > 0 {
+		t.Errorf("left: %v", groups)
+	}
+}
+
 // A process that left the session and cleared its environment is not told from strangers by a sweep. Its cgroup tells.
 func TestCgroupTakesAllAlong(t *testing.T) {
 	t.Parallel()

@@ -56,10 +56,10 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 	if err := prepareHostPaths(pod); err != nil {
 		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 	}
-	if err := r.prepareEmptyDirs(pod); err != nil {
+	if err := r.checkLimits(pod.Pod); err != nil {
 		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 	}
-	if err := r.checkLimits(pod.Pod); err != nil {
+	if err := r.prepareEmptyDirs(pod); err != nil {
 		return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 	}
 	r.mu.Lock()

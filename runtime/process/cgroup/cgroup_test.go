@@ -224,6 +224,9 @@ func TestMakeErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	tree := fakeKernel(t)
+	if _, err := tree.New(Pod{UID: "u"}, "c", Limits{Memory: 1}); err != nil {
+		t.Fatal(err)
+	}
 	tree.mkdir = func(string) error { return &fs.PathError{Op: "mkdir", Path: "/x", Err: unix.EROFS} }
 	if _, err := tree.New(Pod{UID: "u"}, "c", Limits{MilliCPU: 7}); !errors.Is(err, unix.EROFS) {
 		t.Errorf("got %v", err)

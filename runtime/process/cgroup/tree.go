@@ -63,6 +63,17 @@ func (t *Tree) New(pod Pod, container string, l Limits) (Group, error) {
 func (t *Tree) make(pod Pod, container string, l Limits) (Group, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	group, err := t.makeAll(pod, container, l)
+	if err != nil {
+		err = errors.Join(err, group.Remove())
+		t.each(func(top string, _ bool) { prune(filepath.Join(top, pod.dir(), container)) })
+		return nil, err
+	}
+	return group, nil
+}
+
+// makeAll returns what it has made beside an error.
+func (t *Tree) makeAll(pod Pod, container string, l Limits) (Group, error) {
 	needed := map[string]bool{memory: l.Memory > 0 || pod.Memory > 0, cpu: l.MilliCPU > 0 || pod.MilliCPU > 0}
 	machine := Limits{Shares: shares(int64(goruntime.NumCPU()) * 1000)} // as the kubelet's kubepods
 	levels := []level{{"kubecrank", machine}, {t.name, machine}, {pod.dir(), pod.Limits}}
@@ -77,7 +88,7 @@ func (t *Tree) make(pod Pod, container string, l Limits) (Group, error) {
 		}
 		dir, err := t.makeIn(h, levels)
 		if err != nil && must {
-			return nil, errors.Join(fmt.Errorf("cannot limit %s: %w", strings.Join(h.controllers, " and "), err), group.Remove())
+			return group, fmt.Errorf("cannot limit %s: %w", strings.Join(h.controllers, " and "), err)
 		}
 		if err != nil {
 			continue
@@ -89,7 +100,7 @@ func (t *Tree) make(pod Pod, container string, l Limits) (Group, error) {
 	}
 	for _, c := range []string{cpu, memory} {
 		if needed[c] {
-			return nil, errors.Join(fmt.Errorf("cannot limit %s: this machine has no cgroups for it", c), group.Remove())
+			return group, fmt.Errorf("cannot limit %s: this machine has no cgroups for it", c)
 		}
 	}
 	return group, nil
@@ -192,11 +203,19 @@ func (t *Tree) RemovePod(uid string) error {
 		if err := removeTree(filepath.Join(top, Pod{UID: uid}.dir())); err != nil {
 			errs = append(errs, fmt.Errorf("cannot remove cgroup: %w", err))
 		}
-		if unix.Rmdir(top) == nil { // else there are other pods
-			_ = unix.Rmdir(filepath.Dir(top)) // or other roots
-		}
+		prune(top)
 	})
 	return errors.Join(errs...)
+}
+
+// prune removes a group of ours and those above it, as far as nothing is in them: other containers, pods, roots.
+func prune(path string) {
+	for {
+		if err := unix.Rmdir(path); err != nil && !errors.Is(err, unix.ENOENT) || filepath.Base(path) == "kubecrank" {
+			return
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // Groups returns the groups that are there, by the pod's UID and the container.
