@@ -180,6 +180,10 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 			p.adoptEnd(c)
 		}
 	}
+	if rec != nil && !rec.OpenedAt.IsZero() {
+		p.openedAt = rec.OpenedAt
+	}
+	p.armDeadline()
 	p.wasReady = rec != nil && p.isReady()
 	if p.wasReady {
 		p.readyAt = time.Now()

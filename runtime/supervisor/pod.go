@@ -82,6 +82,8 @@ type pod struct {
 	timers       int // counts them; an event of an earlier one is stale
 	waitingFor   string
 	source       *container // the one whose restart rule restarts all
+	openedAt     time.Time  // when cur was first opened
+	deadline     *time.Timer
 
 	startedAt, readyAt time.Time
 	wasReady           bool
@@ -128,6 +130,8 @@ func (p *pod) handle(e event) {
 		p.onClosed(e)
 	case evSandbox:
 		p.onSandboxEnded(e)
+	case evDeadline:
+		p.onDeadline(e)
 	case evRetry:
 		p.onRetry(e)
 	case evRestart:
@@ -187,6 +191,7 @@ func (p *pod) held() bool { return p.state == podRunning && p.dormant && !p.mayS
 func (p *pod) adoptSpec(pod *runtime.Pod) {
 	counts := p.records.counts(p.fullName, pod.UID)
 	p.cur, p.inited, p.phase, p.lastExit = pod, false, "", ""
+	p.openedAt = time.Now()
 	p.startedAt, p.readyAt, p.wasReady = time.Time{}, time.Time{}, false
 	p.containers = newContainers(pod, counts)
 }
@@ -272,6 +277,8 @@ func (p *pod) onRestart() {
 		p.source = nil
 		p.stop(thenRestart)
 	case podFinished:
+		p.openedAt = time.Now()
+		p.armDeadline()
 		if p.sandboxEnded {
 			p.after = thenReopen
 			p.close()

@@ -33,6 +33,7 @@ type record struct {
 	Hash       string                     `json:"hash"`
 	Phase      string                     `json:"phase,omitempty"` // Succeeded or Failed
 	Inited     bool                       `json:"initialized,omitempty"`
+	OpenedAt   time.Time                  `json:"openedAt,omitzero"` // the deadline counts from then
 	Containers map[string]containerRecord `json:"containers"`
 }
 
@@ -222,7 +223,7 @@ func (p *pod) record() {
 		return
 	}
 	rec := &record{Version: recordVersion, Pod: p.cur.Pod, Source: p.cur.Source, Origin: p.cur.Origin, Hash: p.cur.Hash,
-		Inited: p.inited, Containers: map[string]containerRecord{}}
+		Inited: p.inited, OpenedAt: p.openedAt, Containers: map[string]containerRecord{}}
 	if p.state == podFinished {
 		rec.Phase = p.phase
 	}

@@ -56,6 +56,7 @@ func (p *pod) onOpened(e evOpened) {
 			return
 		}
 		p.state = podRunning
+		p.armDeadline()
 		p.watchSandbox()
 		p.advance()
 	case podRunning: // an adopted pod
@@ -187,6 +188,7 @@ func (p *pod) onClosed(e evClosed) {
 // forget drops what is not there any more, and keeps its restart counts.
 func (p *pod) forget() {
 	p.record()
+	p.disarmDeadline()
 	p.cur, p.containers, p.after = nil, nil, thenClose
 }
 
