@@ -81,7 +81,7 @@ $(OLD_COMPONENTS): bin/components-v1.%: cmd/components/main.go cmd/components/go
 	mv $@.tmp $@
 
 .PHONY: components-versions
-components-versions: $(OLD_COMPONENTS) ## the programs of Kubernetes 1.34 and 1.35 as well (14 minutes of CPU time for each, once)
+components-versions: $(OLD_COMPONENTS) ## the programs of Kubernetes 1.34 and 1.35 as well (as long as components, for each)
 
 # pack looks at the content itself and leaves an up-to-date payload alone; touch tells make that it has looked.
 $(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go))
