@@ -16,6 +16,9 @@
 package manifests
 
 import (
+	"errors"
+	"sync"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -70,13 +73,15 @@ func Render(cfg config.Config, host Host) ([]File, error) {
 		pods = append(pods, etcdPod(cfg, host))
 	}
 	pods = append(pods, apiServerPod(cfg, host), controllerManagerPod(cfg, host), schedulerPod(cfg, host))
-	files := make([]File, 0, len(pods))
-	for _, p := range pods {
-		f, err := p.render()
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, f)
+	files := make([]File, len(pods))
+	errs := make([]error, len(pods))
+	var all sync.WaitGroup // side by side: reading and writing YAML is most of a dry-run
+	for i, p := range pods {
+		all.Go(func() { files[i], errs[i] = p.render() })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return files, nil
 }

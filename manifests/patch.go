@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -45,8 +46,7 @@ func (e *PatchError) Hint() string { return e.Remedy }
 // without a patch keeps its bytes. What comes out is decoded strictly: a patch
 // that adds a field which a Pod does not have is an error.
 func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string, errs []error) {
-	patched = slices.Clone(files)
-	touched := map[int]string{} // manifests, and the last patch of each
+	queues := make([][]Patch, len(files))
 	for _, p := range patches {
 		target, note, err := p.target()
 		switch {
@@ -57,31 +57,45 @@ func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string
 			notes = append(notes, note)
 			continue
 		}
-		i := slices.IndexFunc(patched, func(f File) bool { return f.Name == target+".yaml" })
+		i := slices.IndexFunc(files, func(f File) bool { return f.Name == target+".yaml" })
 		if i < 0 {
 			if slices.Contains(podNames(), target) {
 				notes = append(notes, fmt.Sprintf("The patch %s has no effect: there is no static pod %s.", p.Name, target))
 			}
 			continue
 		}
-		pod, problems := p.apply(patched[i])
-		if len(problems) > 0 {
-			errs = append(errs, problems...)
-			continue
-		}
-		patched[i].Pod, touched[i] = pod, p.Name
+		queues[i] = append(queues[i], p)
 	}
-	for i, last := range touched { // once, because writing YAML is most of the work
-		data, err := yaml.Marshal(patched[i].Pod)
-		if err != nil {
-			errs = append(errs, noPod(last, err))
-		}
-		patched[i].Data = data
+	patched = make([]File, len(files))
+	problems := make([][]error, len(files))
+	var all sync.WaitGroup
+	for i, f := range files {
+		all.Go(func() { patched[i], problems[i] = f.patch(queues[i]) })
 	}
-	if len(errs) > 0 {
+	all.Wait()
+	if errs = append(slices.Concat(problems...), errs...); len(errs) > 0 {
 		return files, notes, errs
 	}
 	return patched, notes, nil
+}
+
+// patch applies the patches of one manifest, in their order. A patch that cannot be applied is left out for those after it.
+func (f File) patch(patches []Patch) (patched File, errs []error) {
+	if len(patches) == 0 {
+		return f, nil
+	}
+	for _, p := range patches {
+		pod, problems := p.apply(f)
+		if errs = append(errs, problems...); len(problems) == 0 {
+			f.Pod = pod
+		}
+	}
+	data, err := yaml.Marshal(f.Pod) // once, because writing YAML is most of the work
+	if err != nil {
+		errs = append(errs, noPod(patches[len(patches)-1].Name, err))
+	}
+	f.Data = data
+	return f, errs
 }
 
 func podNames() []string { return []string{Etcd, APIServer, ControllerManager, Scheduler} }
