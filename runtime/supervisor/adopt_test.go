@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,9 +216,9 @@ func TestAdoptAfterRebootInOrder(t *testing.T) {
 		for _, c := range b.rt.running() {
 			c.end(runtime.Exit{Code: -1})
 		}
-		answers := false
+		var answers atomic.Bool
 		b.probes["kube-apiserver/main Startup"] = func() (outcome, string) {
-			if !answers {
+			if !answers.Load() {
 				return failed, "connection refused"
 			}
 			return passed, ""
@@ -230,10 +231,10 @@ func TestAdoptAfterRebootInOrder(t *testing.T) {
 		if got := b.pod("kube-scheduler").Message; got != "waiting for kube-apiserver to start" {
 			t.Errorf("the message is %q", got)
 		}
-		answers = true
+		answers.Store(true)
 		b.sleep(time.Second)
 		b.didUnordered("start kube-controller-manager/main 1", "start kube-scheduler/main 1")
-		answers = false
+		answers.Store(false)
 		b.rt.end(t, "kube-apiserver/main", 1)
 		b.rt.end(t, "kube-scheduler/main", 1)
 		b.sleep(11 * time.Second) // the back-off

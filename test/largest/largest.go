@@ -127,6 +127,7 @@ func (n sized) supervisor() config.SupervisorConfiguration {
 		FileCheckFrequency:   minutes(1),
 		HTTPCheckFrequency:   minutes(1),
 		StaticPodURL:         "https://pods.example.com/master.yaml",
+		MetricsBindAddress:   "127.0.0.1:10260",
 		StaticPodURLHeader:   map[string][]string{"X-Site": n.names("site-%d")},
 	}
 }
