@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kubecrank/kubecrank/manifests/config/strictyaml"
 )
 
 // flagCauses are about the command in the manifest.
@@ -19,7 +21,7 @@ func flagCauses() []Cause {
 				`^flag provided but not defined: -+(?P<flag>\S+)`,
 			},
 			Look: func(e Evidence, v Values) Certainty {
-				near := nearest(v["flag"], e.Names)
+				near := strictyaml.Nearest(v["flag"], e.Names)
 				v["nearest"], v["edit"] = "", "'sed -i \"/--"+v["flag"]+"/d\" "+e.Manifest+"' takes it out"
 				if near != "" {
 					v["nearest"] = "; it has --" + near
@@ -39,7 +41,7 @@ func flagCauses() []Cause {
 				`missing bool value for (?P<gate>\w+)`,
 			},
 			Look: func(e Evidence, v Values) Certainty {
-				switch near := nearest(v["gate"], e.Names); {
+				switch near := strictyaml.Nearest(v["gate"], e.Names); {
 				case v["locked"] != "":
 					v["what"] = "it is locked to " + v["locked"]
 				case v["value"] != "":

@@ -187,18 +187,6 @@ func TestReference(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"enable-admission-plugins", "secure-port", "v", "etcd-servers", "feature-gates"}
-	for wrong, want := range map[string]string{
-		"enable-admision-plugins": "enable-admission-plugins", "secureport": "secure-port", "etcd-server": "etcd-servers",
-		"secure-port": "secure-port", "x": "", "no-such-flag": "", "": "",
-	} {
-		if got := nearest(wrong, names); got != want {
-			t.Errorf("nearest to %q is %q, want %q", wrong, got, want)
-		}
-	}
-}
-
 // What a log holds cannot command the terminal of who reads the diagnosis.
 func TestPrintable(t *testing.T) {
 	d, _ := Diagnose(Evidence{Log: []string{"Error: unknown flag: --x\x1b[2J"}})

@@ -195,9 +195,10 @@ func TestSplit(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	candidates := []string{"serviceSubnet", "podSubnet", "dnsDomain", "name"}
+	candidates := []string{"serviceSubnet", "podSubnet", "dnsDomain", "name", "v", "secure-port", "feature-gates"}
 	for in, want := range map[string]string{"serviceSubnets": "serviceSubnet", "PODSUBNET": "podSubnet", "dnsdomian": "dnsDomain",
-		"serviceCIDR": "", "nane": "name", "": "", "x": "", strings.Repeat("n", 1000): "", "service": "serviceSubnet"} {
+		"serviceCIDR": "", "nane": "name", "": "", "x": "", strings.Repeat("n", 1000): "", "service": "serviceSubnet",
+		"secureport": "secure-port", "no-such-flag": "", "w": ""} {
 		if got := Nearest(in, candidates); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}

@@ -161,9 +161,10 @@ func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 }
 
 // Nearest is the candidate that name was probably meant to be, or "". It serves all
-// that a user types: fields, kinds, flags, phases.
+// that a user types: fields, kinds, flags, phases. A third of the letters may be
+// wrong, two in any case (a transposition is two), but never all of them.
 func Nearest(name string, candidates []string) string {
-	best, bestDistance := "", max(2, len(name)/3)+1
+	best, bestDistance := "", min(max(2, len(name)/3), len(name)-1)+1
 	for _, c := range candidates {
 		if strings.EqualFold(c, name) || len(name) >= 3 && strings.HasPrefix(strings.ToLower(c), strings.ToLower(name)) {
 			return c
