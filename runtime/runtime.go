@@ -41,6 +41,8 @@ type Pod struct {
 	Source string // "file" or "http"
 	Origin string // the file's path or the URL
 	Hash   string // of the whole spec, labels and annotations: any change of it restarts the pod
+	// Ignored are complaints about fields of the manifest that no Pod has, or that stand twice: `unknown field "spec.restartpolicy"`.
+	Ignored []string
 }
 
 // FullName is "name_namespace", the key by which the kubelet keeps static pods apart.

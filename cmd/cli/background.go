@@ -25,6 +25,7 @@ import (
 //
 //	init --Start--> fork, setsid, stdin /dev/null, output to the log, clean environment
 //	                   |
+//	                   |     it ends if init has ended before it held its lock (app.wanted)
 //	                   +-- polls the socket until it answers, or the process has ended: then its last words are the error
 type background struct {
 	client     supervisorClient
@@ -72,8 +73,10 @@ func (a *app) client() *supervisor.Client {
 
 const (
 	socketPoll = 5 * time.Millisecond
-	lastWords  = 15       // lines of the log in an error
-	maxWords   = 64 << 10 // bytes of the log that are looked at for them
+	// othersPatience is how long another supervisor may take from its lock to its first answer.
+	othersPatience = time.Second
+	lastWords      = 15       // lines of the log in an error
+	maxWords       = 64 << 10 // bytes of the log that are looked at for them
 )
 
 // Restart implements plan.Restarter: a run that continues does not sit out the back-off of the run before it.
@@ -150,7 +153,7 @@ func watchProcess(pid int) (func(context.Context) error, error) {
 	}, nil
 }
 
-// start starts a supervisor and waits until it answers.
+// start starts a supervisor and waits until it answers, or another one does, which a run that was killed has started.
 func (b *background) start(ctx context.Context, args []string) (int, error) {
 	log, err := os.OpenFile(b.log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
@@ -164,7 +167,7 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 	cmd := exec.Command(b.program(), args...) // not CommandContext: it outlives us
 	cmd.Stdout, cmd.Stderr = log, log         // stdin is /dev/null
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + b.path}
+	cmd.Env = []string{"PATH=" + b.path, fmt.Sprintf("%s=%d", startedBy, os.Getpid())}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// What we have inherited, such as the lock of a "flock FILE kubecrank init", is not to be held as long as the supervisor lives.
 	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
@@ -173,13 +176,17 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	var tooLate <-chan time.Time
+	var exit error
 	for {
-		if _, err := b.client.Status(ctx); err == nil {
-			return cmd.Process.Pid, nil
+		if st, err := b.client.Status(ctx); err == nil {
+			return st.Supervisor.PID, nil
 		}
 		select {
-		case err := <-ended:
-			return 0, b.died(err, begin)
+		case exit = <-ended: // perhaps because another one has the lock, and does not answer yet
+			tooLate = time.After(othersPatience)
+		case <-tooLate:
+			return 0, b.died(exit, begin)
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-time.After(socketPoll):

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -90,7 +91,22 @@ leaves the rest running.`,
 	return cmd
 }
 
+// startedBy is the environment variable in which init and reset leave their PID to a supervisor that they start.
+const startedBy = "KUBECRANK_STARTED_BY"
+
+// wanted is an error when the program that started this supervisor has ended before the supervisor had its lock.
+// It was killed then, and a reset that came after it may be done: it could not know of us, and we must make nothing.
+func (a *app) wanted() error {
+	if pid := a.stdio.getenv(startedBy); pid != "" && pid != strconv.Itoa(os.Getppid()) {
+		return fmt.Errorf("cannot start the supervisor: process %s, which started it, has ended", pid)
+	}
+	return nil
+}
+
 func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
+	if err := a.wanted(); err != nil {
+		return err
+	}
 	cfg, err := opts.config(a.global.root)
 	if err != nil {
 		return err
@@ -122,6 +138,7 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 		LogPolicy:      logs.Policy{MaxBytes: cfg.Supervisor.LogMaxSize, MaxFiles: cfg.Supervisor.LogMaxFiles},
 		MetricsAddress: cfg.Supervisor.MetricsAddress,
 		BackOff:        supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
+		Locked:         a.wanted,
 	})
 }
 

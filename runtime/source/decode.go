@@ -10,9 +10,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -90,8 +90,9 @@ func (d Decoder) PodList(data []byte, origin string) ([]*runtime.Pod, error) {
 // fromJSON makes the runtime.Pod of one pod document.
 func (d Decoder) fromJSON(doc []byte, origin string) (*runtime.Pod, error) {
 	pod := &corev1.Pod{}
-	// The API machinery's decoder: field names are case-sensitive, unknown ones are ignored.
-	if err := kjson.Unmarshal(doc, pod); err != nil {
+	// The API machinery's decoder: field names are case-sensitive, unknown ones are ignored. (The kubelet does not tell of them.)
+	ignored, err := kjson.UnmarshalStrict(doc, pod)
+	if err != nil {
 		return nil, &notAPod{err}
 	}
 	if pod.Name == "" {
@@ -110,7 +111,20 @@ func (d Decoder) fromJSON(doc []byte, origin string) (*runtime.Pod, error) {
 	if err := refuseReferences(pod); err != nil {
 		return nil, err
 	}
-	return &runtime.Pod{Pod: pod, Source: d.Source, Origin: origin, Hash: contentHash(content, pod.UID)}, nil
+	made := &runtime.Pod{Pod: pod, Source: d.Source, Origin: origin, Hash: contentHash(content, pod.UID)}
+	for _, err := range ignored {
+		made.Ignored = append(made.Ignored, err.Error())
+	}
+	return made, nil
+}
+
+// ignoredFields is the warning about fields that have no effect, nil if there are none.
+func ignoredFields(pod *runtime.Pod) *runtime.Problem {
+	if len(pod.Ignored) == 0 {
+		return nil
+	}
+	return &runtime.Problem{Source: pod.Origin, Warning: true,
+		Message: fmt.Sprintf("pod %s runs without what it does not understand: %s", pod.Name, strings.Join(pod.Ignored, ", "))}
 }
 
 // invalidError carries all that is wrong with a pod.

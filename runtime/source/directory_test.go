@@ -176,6 +176,23 @@ func TestStatic_009_BadAmongGood(t *testing.T) {
 	w.untilAll([]string{"a i", "c i"}, []string{"b.yaml", "d.yaml", "e"})
 }
 
+// A field that no Pod has is ignored, as by the kubelet, but not in silence: a mistyped probe would never probe.
+func TestUnknownFieldsAreTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.yaml")
+	good := manifest("a", "i")
+	w := &watched{t: t}
+	w.must(os.WriteFile(path, []byte(good+"  restartpolicy: Never\n"), 0o600))
+	w = watchPath(t, dir, 0)
+	u, _ := w.untilAll([]string{"a i"}, []string{"a.yaml"})
+	if p := u.Problems[0]; !p.Warning || !strings.Contains(p.Message, `unknown field "spec.restartpolicy"`) {
+		t.Errorf("told is %+v", p)
+	}
+	w.must(os.WriteFile(path, []byte(good), 0o600))
+	w.untilAll([]string{"a i"}, []string{})
+}
+
 // Statement 14: a new file acts at once, whether it is renamed into place or written there.
 func TestStatic_014_NewFileAtOnce(t *testing.T) {
 	t.Parallel()

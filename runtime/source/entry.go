@@ -147,7 +147,7 @@ func (e *entry) take(data []byte, d Decoder, now time.Time) {
 		e.refuse(err)
 		return
 	}
-	e.problem = nil
+	e.problem = ignoredFields(pod)
 	if e.pod != nil && e.pod.Hash == pod.Hash {
 		return // the old one keeps its config.seen (statement 23)
 	}

@@ -140,6 +140,9 @@ func (s *URL) decode(body []byte) ([]*runtime.Pod, []runtime.Problem, error) {
 			return nil, nil, err
 		}
 		s.keepSeen([]*runtime.Pod{pod}, seen)
+		if warning := ignoredFields(pod); warning != nil {
+			return []*runtime.Pod{pod}, []runtime.Problem{*warning}, nil
+		}
 		return []*runtime.Pod{pod}, nil, nil
 	}
 	list, err := d.PodList(body, s.String())
@@ -157,6 +160,9 @@ func (s *URL) decode(body []byte) ([]*runtime.Pod, []runtime.Problem, error) {
 		}
 		names[pod.FullName()] = true
 		pods = append(pods, pod)
+		if warning := ignoredFields(pod); warning != nil {
+			problems = append(problems, *warning)
+		}
 	}
 	s.keepSeen(pods, seen)
 	return pods, problems, nil

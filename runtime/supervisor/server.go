@@ -167,7 +167,11 @@ func (s *supervisor) postStop(w http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case e, ok := <-live:
-			if !ok || !out.send(e) {
+			if !ok {
+				live = nil // more at once than a reader can follow; the end is what counts
+				continue
+			}
+			if !out.send(e) {
 				return // the stop goes on
 			}
 			out.flush()

@@ -385,6 +385,28 @@ func TestStopOutlivesItsClient(t *testing.T) {
 	}
 }
 
+// A stop with more events than its client can follow is followed to its end all the same.
+func TestStopOfMany(t *testing.T) {
+	t.Parallel()
+	l := runLive(t, t.TempDir())
+	pods := make([]*runtime.Pod, subscriberBuffer)
+	for i := range pods {
+		pods[i] = newPod(fmt.Sprintf("p%d", i))
+	}
+	l.src.ch <- source.Update{Pods: pods}
+	l.await(t, func(s runtime.Status) bool { return s.Ready && len(s.Pods) == len(pods) })
+	told := 0
+	err := l.client.Stop(t.Context(), func(runtime.Event) {
+		for told == 0 && len(l.rt.running()) > 0 {
+			time.Sleep(time.Millisecond) // a client that has other things to do
+		}
+		told++
+	})
+	if err != nil || told == 0 {
+		t.Errorf("%d events, and then: %v", told, err)
+	}
+}
+
 // With nothing there, or something else in the socket's place, the error tells.
 func TestClientWithoutSupervisor(t *testing.T) {
 	t.Parallel()

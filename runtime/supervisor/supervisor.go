@@ -48,6 +48,8 @@ type Options struct {
 	NewCheck    NewCheck      // makes the checks of probes; nil for package health
 	// MetricsAddress is a loopback address and port where Prometheus metrics are served too; "" for the socket only.
 	MetricsAddress string
+	// Locked is called once the lock is held and before anything is made; its error ends Run. nil for nobody.
+	Locked func() error
 	// Ready is called once, when the control socket answers; nil for nobody.
 	Ready func()
 }
@@ -114,6 +116,11 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 	defer lock.Close() // and only then, that is after all else has ended
+	if opts.Locked != nil {
+		if err := opts.Locked(); err != nil {
+			return err
+		}
+	}
 	s, err := newSupervisor(opts)
 	if err != nil {
 		return err
