@@ -32,7 +32,7 @@ func (s WaitHealthy) Describe() string {
 
 // The limits of a wait.
 const (
-	pollPeriod = 15 * time.Millisecond
+	pollPeriod = 40 * time.Millisecond // each asks the supervisor for all of its status, beside components that need every cycle
 	// enoughExits is how many restarts after failures make a crash loop, if the
 	// supervisor has not come to that conclusion before.
 	enoughExits = 3
