@@ -85,11 +85,11 @@ func waitingCauses() []Cause {
 				`error creating (?:storage factory|leases).*context deadline exceeded`,
 			},
 			Look: func(e Evidence, v Values) Certainty {
-				v["servers"], v["state"] = e.Flags["etcd-servers"], e.Server.is(etcd)
-				return Passing
+				v["servers"] = e.Flags["etcd-servers"]
+				return e.waits(etcd, etcd, v)
 			},
-			Explain: "it waits for etcd at {servers}: {state}",
-			Remedy:  "see why etcd does not answer: '{kubecrank} status', '{kubecrank} logs etcd'",
+			Explain: "it {waits} etcd at {servers}: {state}",
+			Remedy:  "{mend}",
 		},
 		{
 			Name: "waiting-for-apiserver", Summary: "a component cannot reach kube-apiserver, which is not ready",
@@ -99,11 +99,30 @@ func waitingCauses() []Cause {
 				`[Ff]ailed to wait for apiserver being healthy`,
 			},
 			Look: func(e Evidence, v Values) Certainty {
-				v["state"] = e.Server.is("API server")
-				return Passing
+				return e.waits("API server", apiServer, v)
 			},
-			Explain: "it waits for the API server: {state}",
-			Remedy:  "see why that does not answer: '{kubecrank} status', '{kubecrank} logs kube-apiserver'",
+			Explain: "it {waits} the API server: {state}",
+			Remedy:  "{mend}",
 		},
 	}
+}
+
+// waits says whether a component suffers now from that it cannot reach its server, the pod that is named. The
+// signs are of the past: once that pod is ready, what runs reaches it. What may have ended for want of it stays down
+// until its back-off is over: that passes, too, and init has to wait for it.
+func (e Evidence) waits(what, pod string, v Values) Certainty {
+	v["waits"] = "waits for"
+	v["mend"] = "see why " + pod + " does not answer: '" + v["kubecrank"] + " status', '" + v["kubecrank"] + " logs " + pod + "'"
+	switch {
+	case e.Server == nil:
+		v["state"] = "no static pod here is that " + what
+	case !e.Server.Ready:
+		v["state"] = "the pod " + e.Server.Pod + " is not ready"
+	case e.Running:
+		return ""
+	default:
+		v["waits"], v["state"] = "has ended, and its log says that it could not reach", "the pod "+e.Server.Pod+" is ready now"
+		v["mend"] = "it is started again when its back-off ends; '" + v["kubecrank"] + " restart " + e.Pod + "' does that at once"
+	}
+	return Passing
 }

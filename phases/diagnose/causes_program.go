@@ -1,6 +1,10 @@
 package diagnose
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // programCauses are why the program cannot be started at all. The texts of
 // their signs are those of runtime/process.
@@ -16,13 +20,14 @@ func programCauses() []Cause {
 				if v["where"] != "" {
 					v["where"] = ": it was looked for in " + v["where"]
 				}
+				v["mend"] = e.findProgram(v)
 				if p, looked := e.Paths[v["path"]]; looked && p.Problem == "" {
 					return Passing
 				}
 				return Certain
 			},
 			Explain: "the program {path} is not there{where}",
-			Remedy:  "put it there, or have '{kubecrank} init' stage the components; 'ls -l {path}' shows what is there",
+			Remedy:  "{mend}",
 		},
 		{
 			Name: "wrong-architecture", Summary: "the program is made for another kind of machine, or is no program",
@@ -57,6 +62,18 @@ func programCauses() []Cause {
 			Remedy:  "'chmod 0755 {path}', and let that user into the directories above it",
 		},
 	}
+}
+
+// findProgram is what to do about a program that is not there. Only the components are staged, and found by their bare names.
+func (e Evidence) findProgram(v Values) string {
+	manifest := cmp.Or(e.Manifest, "the manifest")
+	if strings.Contains(v["path"], "/") {
+		return "put it there, or correct its path in " + manifest + "; 'ls -l " + v["path"] + "' shows what is there"
+	}
+	if slices.Contains([]string{etcd, apiServer, controllerManager, scheduler}, v["path"]) {
+		return "have '" + v["kubecrank"] + " init' stage the components, or put it into a directory on the supervisor's PATH"
+	}
+	return "is it on the PATH of the supervisor? If not, give its absolute path in " + manifest
 }
 
 // NoProgram is Path.Machine of a file that is no ELF file.

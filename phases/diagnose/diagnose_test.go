@@ -117,6 +117,53 @@ func TestStaleSigns(t *testing.T) {
 	}
 }
 
+// What a component waits for is about now: an old line in its log is none once its server is ready and it runs.
+func TestWaitingIsAboutNow(t *testing.T) {
+	t.Parallel()
+	refused := []string{`E1121 dial tcp 127.0.0.1:6443: connect: connection refused`}
+	noEtcd := []string{`grpc: failed to connect to {Addr: "127.0.0.1:2379"}. Err: connect: connection refused`}
+	for name, tc := range map[string]struct {
+		evidence    Evidence
+		cause, says string // "": none
+		remedy      string
+	}{
+		"the API server is ready": {Evidence{Program: "kube-scheduler", Running: true, Log: refused,
+			Server: &Server{Pod: "kube-apiserver", Ready: true}}, "", "", ""},
+		"etcd is ready": {Evidence{Program: "kube-apiserver", Running: true, Log: noEtcd, Server: &Server{Pod: "etcd", Ready: true}}, "", "", ""},
+		"the API server is not ready": {Evidence{Program: "kube-scheduler", Running: true, Log: refused, Server: &Server{Pod: "kube-apiserver"}},
+			"waiting-for-apiserver", "the pod kube-apiserver is not ready", "logs kube-apiserver"},
+		"etcd is not ready": {Evidence{Program: "kube-apiserver", Running: true, Log: noEtcd, Server: &Server{Pod: "etcd"}},
+			"waiting-for-etcd", "the pod etcd is not ready", "logs etcd"},
+		"an API server elsewhere": {Evidence{Program: "kube-scheduler", Running: true, Log: refused},
+			"waiting-for-apiserver", "no static pod here is that API server", "kubecrank status"},
+		// init must not give up on a crash loop that the server's readiness ends.
+		"it has ended, and the API server is ready since": {Evidence{Program: "kube-controller-manager", Pod: "kcm", Log: refused,
+			Server: &Server{Pod: "kube-apiserver", Ready: true}},
+			"waiting-for-apiserver", "has ended, and its log says that it could not reach the API server: the pod kube-apiserver is ready now", "kubecrank restart kcm"},
+	} {
+		d, known := Diagnose(tc.evidence)
+		if d.Cause != tc.cause || !strings.Contains(d.Explanation, tc.says) || !strings.Contains(d.Remedy, tc.remedy) ||
+			known && d.Certainty != Passing {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// Only the components are staged: what to do about another program is something else.
+func TestProgramMissing(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"cannot run sleeep: there is no such program in /bin": "is it on the PATH of the supervisor? If not, give its absolute path in /m/x.yaml",
+		"cannot run etcd: there is no such program in /bin":   "have 'kubecrank init' stage the components",
+		"cannot run /x/sleeep: no such file or directory":     "put it there, or correct its path in /m/x.yaml; 'ls -l /x/sleeep'",
+	} {
+		d, _ := Diagnose(Evidence{Manifest: "/m/x.yaml", Messages: []string{message}})
+		if d.Cause != "program-missing" || !strings.HasPrefix(d.Remedy, want) {
+			t.Errorf("%s: %+v", message, d)
+		}
+	}
+}
+
 // A program that only the container's user cannot run is told as one that nobody can.
 func TestNotExecutableForUser(t *testing.T) {
 	t.Parallel()

@@ -54,18 +54,6 @@ type Server struct {
 	Ready bool   `json:"ready"`
 }
 
-// is says how it is, for a text about what the component waits for.
-func (s *Server) is(what string) string {
-	switch {
-	case s == nil:
-		return "no static pod here is that " + what
-	case s.Ready:
-		return "the pod " + s.Pod + " is ready, but does not answer it"
-	default:
-		return "the pod " + s.Pod + " is not ready"
-	}
-}
-
 // Process is the state of a container's process.
 type Process struct {
 	PID      int    `json:"pid"`
