@@ -106,7 +106,7 @@ func (r *Runtime) findProgram(name, dir, path string) (string, error) {
 	}
 	return "", hinted{
 		error: fmt.Errorf("cannot run %s: there is no such program in %s", name, strings.Join(dirs, ":")),
-		hint:  "the process runtime runs programs of this machine, not images: install it, or name one with its path",
+		hint:  "is it on the PATH of the supervisor? If not, give its absolute path: containers are programs of this machine, not images",
 	}
 }
 

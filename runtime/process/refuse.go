@@ -30,9 +30,12 @@ func Refuse(pod *runtime.Pod, mountable func() error) error {
 	if len(r.reasons) == 0 {
 		return nil
 	}
-	hint := "change the manifest, or use a container runtime"
+	hint := "change these fields of the manifest"
+	if r.noCommand {
+		hint += ": 'command:' names a program of this machine, which is run instead of the image"
+	}
 	if r.rights {
-		hint = "run the supervisor as root, " + hint
+		hint = "run the supervisor as root, or " + hint
 	}
 	return hinted{error: fmt.Errorf("the process runtime cannot run pod %s: %w", pod.Name, errors.Join(r.reasons...)), hint: hint}
 }
@@ -42,6 +45,7 @@ type refusals struct {
 	reasons   []error
 	mountable func() error
 	rights    bool // some of it could be had with more rights
+	noCommand bool // a container has only an image
 }
 
 func (r *refusals) when(refused bool, format string, args ...any) {
@@ -91,6 +95,7 @@ func (r *refusals) seLinux(field string, selinux *corev1.SELinuxOptions) {
 func (r *refusals) container(field string, pod *runtime.Pod, c *corev1.Container) {
 	err := checkName(c.Name)
 	r.when(err != nil, "%s.name: %w", field, err)
+	r.noCommand = r.noCommand || len(c.Command) == 0
 	r.when(len(c.Command) == 0, "%s.command: must be set: what image %q would run is not known here, "+
 		"a container is a program of this machine", field, c.Image)
 	r.when(c.WorkingDir != "" && !path.IsAbs(c.WorkingDir), "%s.workingDir: must be absolute", field)

@@ -142,6 +142,11 @@ func TestRefuse(t *testing.T) {
 		})
 	}
 	pod := testPod("p", "true")
+	pod.Spec.Containers[0].Command = nil
+	if hint := hintOf(Refuse(pod, unprivileged)); !strings.Contains(hint, "'command:' names a program") {
+		t.Errorf("an image alone: %s", hint)
+	}
+	pod = testPod("p", "true")
 	pod.UID = "../../etc"
 	pod.Spec.HostNetwork, pod.Spec.HostUsers = false, ptr(false)
 	err := Refuse(pod, unprivileged)
