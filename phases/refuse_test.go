@@ -10,6 +10,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 func gather(t *testing.T, cfg config.Config) facts.Facts {
@@ -264,5 +265,56 @@ func TestSkipPhases(t *testing.T) {
 	cfg.SkipPhases = nil
 	if p, err := InitPhase("certs", cfg, f, testPayload); err != nil || len(p.Phases) != 1 || p.Phases[0].Name != "certs" {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// A supervisor that no init has started may read other directories, and hold pods that a reset would stop: it is
+// refused before anything is written. One that was started again where init had left one is used.
+func TestInitRefusesForeignSupervisor(t *testing.T) {
+	m := newMachine(t.TempDir())
+	again := func(f facts.Facts) (plan.Plan, error) {
+		f.SupervisorRuns = true
+		return Init(m.config(), f, testPayload)
+	}
+	before := snapshot(t, m.root)
+	_, err := m.run(t.Context(), again)
+	var refused *plan.RefusedError
+	if !errors.As(err, &refused) || refused.OtherConfig() || !strings.Contains(err.Error(), "that init did not start") ||
+		!strings.Contains(refused.Hint(), "another --root") {
+		t.Fatalf("error is %v", err)
+	}
+	sameTree(t, before, snapshot(t, m.root))
+
+	// It came after the plan was made: its pods are left alone all the same, and reset has nothing to stop.
+	if err := errors.Join(os.MkdirAll(m.sup.paths.Run, 0o755), os.WriteFile(m.sup.running(), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.init(t.Context()); !errors.As(err, &refused) || !strings.Contains(err.Error(), "phase supervise") {
+		t.Errorf("error is %v", err)
+	}
+	if _, owned := gather(t, m.config()).History.Owned[m.config().Paths().Socket]; owned {
+		t.Error("the journal says that init has started it")
+	}
+	if err := m.sup.Stop(t.Context(), func(runtime.Event) {}); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := m.init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := m.run(t.Context(), again); err != nil || result.Changed != 0 {
+		t.Errorf("after a reboot and 'kubecrank supervise': %+v, %v", result, err)
+	}
+}
+
+// An init that was killed after its supervisor had come up, and before it could say so, continues with it.
+func TestInitContinuesWithItsSupervisor(t *testing.T) {
+	socket := config.PathsBelow("/r").Socket
+	h := plan.Host{SupervisorRuns: func() bool { return true }, Owned: func(path string) (plan.Owned, bool) {
+		return plan.Owned{Made: plan.Made{Kind: plan.MadeProc, Path: path}}, path == socket // intended, not done
+	}}
+	w := plan.StartSupervisor{Socket: socket}.Compare(h)
+	if w.State != plan.Unchanged || len(w.Makes) != 1 {
+		t.Errorf("%+v", w)
 	}
 }

@@ -58,8 +58,16 @@ func (s StartSupervisor) Describe() string {
 	return fmt.Sprintf("start the supervisor of the static pods in %s", s.Manifests)
 }
 
-// Compare implements Step.
+// Compare implements Step. A supervisor that runs without a record of an init is somebody's: it may read another
+// directory, never see our manifests, and hold pods that a reset would stop. By hand or at boot, one may be
+// started again where the journal has the record.
 func (s StartSupervisor) Compare(h Host) Work {
+	o, ours := h.Owned(s.Socket)
+	runs := h.SupervisorRuns()
+	if runs && !ours {
+		return Work{State: Conflict, Refused: NotOurs, Detail: "a supervisor that init did not start answers on " + s.Socket,
+			Hint: "give the control plane another --root, or stop that supervisor first (Ctrl-C stops its pods, too): init starts its own"}
+	}
 	w := Work{State: New, Do: func(ctx context.Context, n *Node) (Outcome, error) {
 		pid, err := n.Supervisor.Start(ctx)
 		if err != nil {
@@ -67,11 +75,11 @@ func (s StartSupervisor) Compare(h Host) Work {
 		}
 		return Outcome{Detail: fmt.Sprintf("PID %d", pid)}, nil
 	}}
-	if h.SupervisorRuns() {
+	if runs {
 		w.State, w.Detail = Unchanged, "it runs"
 	}
-	// It is ours to stop even if somebody started it by hand: it runs our pods now.
-	if o, ours := h.Owned(s.Socket); !ours || !o.Done {
+	// Once an init has recorded it, it is ours to stop even if somebody started it again by hand: it runs our pods.
+	if !ours || !o.Done {
 		w.Makes = []Made{{Kind: MadeProc, Path: s.Socket}}
 	}
 	return w
