@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -99,8 +100,19 @@ func (a *app) explainNotRunning(err error) error {
 	case !errors.Is(err, runtime.ErrNotRunning):
 		return err
 	}
-	root := a.rootFlag()
-	return withHint(err, "kubecrank init"+root+" starts the control plane; kubecrank supervise"+root+" only the supervisor")
+	return withHint(err, a.howToSupervise())
+}
+
+// howToSupervise says how the supervisor of this root is started again. Without the flags that it had, it would stop
+// the pods of the sources that those name; only of the one that init has left running is it known that there were none.
+func (a *app) howToSupervise() string {
+	paths, root := config.PathsBelow(a.global.root), a.rootFlag()
+	history, err := plan.Load(a.global.root, paths)
+	if _, started := history.Owned[paths.Socket]; started || err != nil { // what cannot be read is init's journal, too
+		return "kubecrank supervise" + root + " starts it again, and so does kubecrank init" + root + " with the flags that it had"
+	}
+	return "kubecrank init" + root + " makes a control plane here; a supervisor of other pods is started again with the flags " +
+		"that it had (--pod-manifest-path, --manifest-url)"
 }
 
 // rootFlag is what a command line needs to mean this control plane.
@@ -194,6 +206,20 @@ func readyColumn(p runtime.PodStatus) string {
 	return fmt.Sprintf("%d/%d", ready, all)
 }
 
+// withoutHint takes the supervisor's hint off an error that a diagnosis is about: that has its own.
+func withoutHint(text string, diagnoses []containerDiagnosis) string {
+	for _, d := range diagnoses {
+		if d.Line != "" && strings.Contains(text, d.Line) {
+			var hint string
+			text, hint, _ = strings.Cut(text, "\nhint: ")
+			if at := strings.Index(hint, "; before that, "); at >= 0 {
+				text += hint[at:]
+			}
+		}
+	}
+	return text
+}
+
 // gist cuts an error that carries log lines down to what fits a table: what
 // happened, and the last lines. -o json has it whole.
 func gist(text string) string {
@@ -219,7 +245,7 @@ func printTrouble(w io.Writer, st examined) {
 			told = append(told, fmt.Sprintf("%s: %s\n    hint: %s", d.Certainty.Heading(), d.Explanation, d.Remedy))
 		}
 		if p.LastError != "" && !p.Ready {
-			told = append(told, indented(gist(p.LastError), "    "))
+			told = append(told, indented(gist(withoutHint(p.LastError, st.diagnoses[i])), "    "))
 		}
 		if len(told) > 0 {
 			lines = append(lines, p.Name+": "+strings.Join(told, "\n    "))

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
+	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -55,6 +58,17 @@ Problems:
 		t.Errorf("got:\n%s\nwant:\n%s", b.String(), want)
 	}
 
+	// The supervisor's hint for what a diagnosis explains is left out: that has a better one.
+	x.diagnoses[1][0].Line = "container c cannot be started: cannot run sleeep"
+	x.Pods[1].LastError = "container c cannot be started: cannot run sleeep\nhint: install it; before that, exited with code 1"
+	b.Reset()
+	if err := printStatus(&b, x, "table", now); err != nil {
+		t.Fatal(err)
+	}
+	if out := b.String(); strings.Count(out, "hint: ") != 1 || !strings.Contains(out, "cannot run sleeep; before that, exited with code 1\n") {
+		t.Errorf("not one hint for one failure:\n%s", out)
+	}
+
 	x.Pods[1].Namespace, x.Problems = "default", nil
 	b.Reset()
 	if err := printStatus(&b, x, "table", now); err != nil {
@@ -70,5 +84,27 @@ Problems:
 	}
 	if !strings.Contains(b.String(), " AGE   MESSAGE\n") || !strings.Contains(b.String(), " waiting for etcd to start\n") {
 		t.Errorf("what a pod waits for is not told:\n%s", b.String())
+	}
+}
+
+// Without a word of init's, nobody knows which sources a supervisor had: one with the defaults would stop their pods.
+func TestHowToSupervise(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	a := &app{global: globalFlags{root: root}}
+	if hint := a.howToSupervise(); strings.Contains(hint, "kubecrank supervise") || !strings.Contains(hint, "--pod-manifest-path, --manifest-url") {
+		t.Errorf("without a journal: %s", hint)
+	}
+	paths := config.PathsBelow(root)
+	j, err := plan.OpenJournal(root, paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := plan.Made{Kind: plan.MadeProc, Path: paths.Socket}
+	if err := errors.Join(j.Commit(plan.Record{Verb: plan.VerbInit, What: plan.StepDone, Made: &started}), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if hint := a.howToSupervise(); !strings.Contains(hint, "kubecrank supervise --root "+root+" starts it again") {
+		t.Errorf("with init's: %s", hint)
 	}
 }

@@ -106,7 +106,7 @@ func printPod(w io.Writer, p podDetails, began, now time.Time) error {
 		field("", strings.ToUpper(heading[:1])+heading[1:], d.Explanation)
 		field("", "Hint", d.Remedy)
 	}
-	field("", "Last error", gist(p.LastError))
+	field("", "Last error", gist(withoutHint(p.LastError, p.Diagnosis)))
 	for _, c := range p.Containers {
 		kind := "Container"
 		if c.Init {
@@ -116,7 +116,7 @@ func printPod(w io.Writer, p podDetails, began, now time.Time) error {
 		field("  ", "Image", c.Image)
 		field("  ", "State", containerState(c, now))
 		field("  ", "Restarts", fmt.Sprint(c.RestartCount))
-		field("  ", "Message", gist(c.Message))
+		field("  ", "Message", gist(withoutHint(c.Message, p.Diagnosis)))
 		field("  ", "Last failed probe", c.LastProbe)
 		field("  ", "Log", c.LogPath)
 	}
