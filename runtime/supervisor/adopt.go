@@ -184,10 +184,6 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 		p.openedAt = rec.OpenedAt
 	}
 	p.armDeadline()
-	p.wasReady = rec != nil && p.isReady()
-	if p.wasReady {
-		p.readyAt = time.Now()
-	}
 }
 
 func (p *pod) adoptRunning(c *container, f runtime.Found, cr *containerRecord) {

@@ -72,6 +72,10 @@ func TestStatic_063_Adoption(t *testing.T) {
 					if is.Restarts != was.Restarts || is.PID != was.PID || !is.StartedAt.Equal(*was.StartedAt) || is.UID != was.UID {
 						t.Errorf("%s was %+v, is %+v", was.Name, was, is)
 					}
+					told := b.events(is.Name) // what this supervisor knows, whatever an earlier one has told
+					if i := slices.Index(told, reasonAdopted); i < 0 || !slices.Contains(told[i:], reasonReady) {
+						t.Errorf("of %s it told %s", is.Name, told)
+					}
 				}
 				if got := b.pod("etcd").Restarts; got != 1 {
 					t.Errorf("etcd has %d restarts", got)

@@ -104,12 +104,6 @@ func bringUp(sessions []session) *session {
 	return nil
 }
 
-// How long after the last line of a run its pods are watched.
-const (
-	settle   = 120.0 // it has ended: pods that it did not wait for
-	patience = 600.0 // it has not, or there was none
-)
-
 type builder struct {
 	zero  zero
 	ended bool // the run came to an end, good or bad
@@ -175,12 +169,19 @@ func or(a, b string) string {
 
 // merge puts the events into the pods, from the begin of the run to the moment when all that it started was ready.
 func (b *builder) merge(sessions []session) {
-	cutoff := b.cutoff(sessions)
+	x := newExtent(b.t.End, b.ended)
+	for _, s := range sessions {
+		shift := s.zero.since(b.zero)
+		for _, e := range s.events {
+			x.see(e, seconds(shift+e.Offset))
+		}
+	}
+	end := x.end()
 	for _, s := range sessions {
 		shift := s.zero.since(b.zero)
 		for _, e := range s.events {
 			at := seconds(shift + e.Offset)
-			if at > cutoff {
+			if at > end {
 				break
 			}
 			if e.Session != nil {
@@ -189,45 +190,13 @@ func (b *builder) merge(sessions []session) {
 			if at < 0 {
 				continue
 			}
-			b.event(e, at)
+			b.event(e, at, x.ready)
 			b.t.End = max(b.t.End, at)
 		}
 		if b.t.Began.IsZero() {
 			b.t.Began = s.zero.wall
 		}
 	}
-}
-
-// cutoff is where the bring-up is over: with the run, or with the first readiness of the last of its pods.
-func (b *builder) cutoff(sessions []session) float64 {
-	horizon := b.t.End + patience
-	if b.ended {
-		horizon = b.t.End + settle
-	}
-	ready := map[string]float64{} // by pod; infinite: not yet
-	for _, s := range sessions {
-		shift := s.zero.since(b.zero)
-		for _, e := range s.events {
-			at, name := seconds(shift+e.Offset), e.Namespace+"/"+e.Pod
-			if e.Pod == "" || at < 0 || at > horizon {
-				continue
-			}
-			first, known := ready[name]
-			switch {
-			case !known && b.ended && at > b.t.End: // somebody else's
-			case !known:
-				ready[name] = math.Inf(1)
-			}
-			if known && math.IsInf(first, 1) && (e.Reason == "Ready" || e.Reason == "Completed") {
-				ready[name] = at
-			}
-		}
-	}
-	last := b.t.End
-	for _, at := range ready {
-		last = max(last, at)
-	}
-	return min(last, horizon)
 }
 
 func (b *builder) allReady() bool {
@@ -254,15 +223,20 @@ func (p *Pod) container(name string) *Container {
 	return &p.Containers[len(p.Containers)-1]
 }
 
-func (b *builder) event(e runtime.Event, at float64) {
+// event takes one event; ready are the pods of the bring-up, with the moment from which each was ready.
+func (b *builder) event(e runtime.Event, at float64, ready map[string]float64) {
 	if e.Reason != "EarlyProbe" {
 		b.t.Events = append(b.t.Events, Event{At: at, Pod: e.Pod, Namespace: e.Namespace, Container: e.Container,
 			Type: e.Type, Reason: e.Reason, Message: e.Message})
 	}
-	if e.Pod == "" {
+	first, ours := ready[nameOf(e)]
+	if !ours {
 		return
 	}
 	p := b.pod(e)
+	if at >= first && p.Ready == nil {
+		p.Ready = pointer(first)
+	}
 	if e.Container == "" {
 		p.event(e, at)
 		return
@@ -284,27 +258,28 @@ func (p *Pod) event(e runtime.Event, at float64) {
 	case "Waiting":
 		p.Waits = append(p.Waits, Wait{Start: at, For: strings.TrimPrefix(e.Message, "Waiting for ")})
 	case "Ready", "Completed":
-		if p.Ready == nil {
-			p.Ready = pointer(at)
-		}
 		for i := range p.Containers {
-			p.Containers[i].ready()
+			p.Containers[i].ready(at)
 		}
 	default:
 	}
 }
 
-// ready is for a container of a pod that has just become ready: one that is not probed was so before.
-func (c *Container) ready() {
+// ready is for a container of a pod that has just become ready: one that is not probed was so before. Of an adopted one
+// nobody knew until now.
+func (c *Container) ready(at float64) {
 	if len(c.Runs) == 0 {
 		return
 	}
 	g := &c.Runs[len(c.Runs)-1]
-	if g.End != nil || g.Adopted {
+	if g.End != nil {
 		return
 	}
 	if g.Started == nil {
 		g.Started = pointer(g.Start)
+		if g.Adopted {
+			g.Started = pointer(at)
+		}
 	}
 	if g.Ready == nil {
 		g.Ready = g.Started
@@ -317,8 +292,17 @@ func (c *Container) event(e runtime.Event, at float64) {
 		now = &c.Runs[n-1]
 	}
 	switch e.Reason {
-	case "Started", "Adopted":
-		c.Runs = append(c.Runs, Instance{Start: at, Adopted: e.Reason == "Adopted"})
+	case "Started":
+		c.Runs = append(c.Runs, Instance{Start: at})
+		return
+	case "Adopted":
+		switch {
+		case now == nil: // since before the axis begins
+			c.Runs = append(c.Runs, Instance{Adopted: true})
+		case now.End != nil: // a start that its supervisor could not tell of any more
+			c.Runs = append(c.Runs, Instance{Start: *now.End, Adopted: true})
+		default: // it was seen to start
+		}
 		return
 	case "Unhealthy", "EarlyProbe", "ProbeWarning":
 		kind, _, _ := strings.Cut(e.Message, " ")

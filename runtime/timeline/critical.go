@@ -75,12 +75,12 @@ func endOf(p Phase) float64 {
 	return *p.End
 }
 
-// lastPod is the one that became ready last, between two moments.
+// lastPod is the one that became ready last, between two moments. One that was ready when it was adopted did not become so.
 func (t Timeline) lastPod(from, to float64) *Pod {
 	var last *Pod
 	for i := range t.Pods {
 		p := &t.Pods[i]
-		if p.Ready == nil || *p.Ready <= from || *p.Ready > to {
+		if p.Ready == nil || *p.Ready <= from || *p.Ready > to || p.foundReady() {
 			continue
 		}
 		if last == nil || *p.Ready > *last.Ready {
@@ -88,6 +88,13 @@ func (t Timeline) lastPod(from, to float64) *Pod {
 		}
 	}
 	return last
+}
+
+// foundReady says that the pod was ready when it was adopted: no probe had to tell, and nothing was started.
+func (p *Pod) foundReady() bool {
+	return !slices.ContainsFunc(p.Containers, func(c Container) bool {
+		return len(c.Probes) > 0 || len(c.Runs) != 1 || !c.Runs[0].Adopted
+	})
 }
 
 // backFromPod follows the pods that were waited for, as long as they were not there before the moment since. end is

@@ -227,7 +227,7 @@ func (d *drawing) container(c Container, y int) {
 	}
 	if ready := c.firstReady(); ready != nil {
 		from := c.Runs[0].Start
-		d.beside(y+16, from, d.t.End, "ready in "+short(*ready-from), "soft")
+		d.beside(y+16, from, d.t.End, pick(c.Runs[0].Adopted, "adopted", "ready in "+short(*ready-from)), "soft")
 		return
 	}
 	if len(c.Runs) > 0 {
@@ -238,7 +238,7 @@ func (d *drawing) container(c Container, y int) {
 func instanceText(name string, g Instance) string {
 	lines := []string{fmt.Sprintf("%s: started at %s", name, short(g.Start))}
 	if g.Adopted {
-		lines[0] = fmt.Sprintf("%s: ran already, adopted at %s", name, short(g.Start))
+		lines[0] = name + ": ran already, and was adopted"
 	}
 	if g.Started != nil && *g.Started > g.Start {
 		lines = append(lines, "startup probe succeeded at "+short(*g.Started))

@@ -137,6 +137,9 @@ func textRows(t Timeline) []row {
 			r.parts = append(r.parts, t.instances(c)...)
 			if ready := c.firstReady(); ready != nil {
 				r.took = short(*ready - c.Runs[0].Start)
+				if c.Runs[0].Adopted {
+					r.took = "adopted"
+				}
 			}
 			rows = append(rows, r)
 		}
@@ -247,7 +250,8 @@ func (a axis) column(at float64) int {
 func (a axis) bar(parts []part) string {
 	line := []rune(strings.Repeat(" ", a.columns))
 	for _, p := range parts {
-		if p.to < p.from || p.to == p.from && p.char != charExit && line[a.column(p.from)] != ' ' {
+		shown := p.char == charExit || p.char == charReady // also if it took no time, as readiness at the end of the axis
+		if p.to < p.from || p.to == p.from && !shown && line[a.column(p.from)] != ' ' {
 			continue
 		}
 		for i := a.column(p.from); i <= a.column(max(p.from, p.to-a.end/float64(a.columns)/2)); i++ {

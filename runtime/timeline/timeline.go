@@ -8,6 +8,10 @@
 // the time since the machine's boot, and then counts on its monotonic clock; Build aligns them by the
 // boot when it is the same, so a clock that is set in the middle of a bring-up moves nothing.
 //
+// A bring-up is of the pods that begin before all of them were ready once, or the run was over, and ends then: what is
+// started or restarted later is no part of it. A container that was adopted runs from the begin of the axis, and is
+// ready from the moment at which its supervisor says so.
+//
 // The package is pure: it reads no file and asks no clock.
 package timeline
 
@@ -82,7 +86,7 @@ type Timeline struct {
 	Began time.Time `json:"began"`
 	// Result is "ready", "failed", or "unfinished": it still runs, was killed, or not all pods are ready yet.
 	Result string `json:"result"`
-	// Ready is when the last pod became ready for the first time, if all did.
+	// Ready is when the last pod became ready for the first time, or was adopted and found to be so, if all did.
 	Ready *float64 `json:"ready,omitempty"`
 	// End is when the run ended, or the last thing that is known of one that did not.
 	End        float64     `json:"end"`
@@ -157,7 +161,8 @@ type Instance struct {
 	Ready   *float64 `json:"ready,omitempty"` // readiness succeeded; Started if it is not probed
 	End     *float64 `json:"end,omitempty"`
 	Exit    string   `json:"exit,omitempty"` // how it ended
-	// Adopted says that it ran before: Start is when it was found.
+	// Adopted says that it ran before a supervisor found it: Start is where the axis begins, and Started and Ready
+	// are when that supervisor knew.
 	Adopted bool `json:"adopted,omitempty"`
 }
 

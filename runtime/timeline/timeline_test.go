@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ var began = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 type record struct {
 	lines  []Line
 	events []runtime.Event
+	since  int // ms: when the present supervisor began
 }
 
 const (
@@ -31,7 +33,7 @@ const (
 )
 
 func newRecord() *record {
-	return &record{lines: []Line{{What: RunBegan, Run: &Run{Verb: "init", Time: began, Node: "node-1", Boot: "b1", Uptime: upAtInit}}}}
+	return &record{since: supervisorsLag, lines: []Line{{What: RunBegan, Run: &Run{Verb: "init", Time: began, Node: "node-1", Boot: "b1", Uptime: upAtInit}}}}
 }
 
 func (r *record) line(ms int, what What, phase, rest string) {
@@ -54,7 +56,7 @@ func (r *record) phase(name string, after []string, start, prepared, end int) {
 
 // event is one of a supervisor whose clock on the wall was set back by an hour meanwhile.
 func (r *record) event(ms int, pod, container, reason, message string) {
-	offset := time.Duration(ms-supervisorsLag) * time.Millisecond
+	offset := time.Duration(ms-r.since) * time.Millisecond
 	wall := began.Add(-time.Hour).Add(time.Duration(ms) * time.Millisecond)
 	e := runtime.Event{Time: wall, Offset: offset, Pod: pod, Container: container, Type: "Normal", Reason: reason, Message: message}
 	if pod != "" {
@@ -63,9 +65,14 @@ func (r *record) event(ms int, pod, container, reason, message string) {
 	r.events = append(r.events, e)
 }
 
-func (r *record) session() {
-	r.event(supervisorsLag, "", "", "SupervisorStarted", "Supervisor started (PID 7)")
-	r.events[len(r.events)-1].Session = &runtime.Session{PID: 7, Version: "v0", Boot: "b1", Uptime: upAtInit + supervisorsLag*time.Millisecond}
+func (r *record) session() { r.sessionAt(supervisorsLag, 7) }
+
+func (r *record) sessionAt(ms, pid int) {
+	r.since = ms
+	r.event(ms, "", "", "SupervisorStarted", "")
+	e := &r.events[len(r.events)-1]
+	e.Message = fmt.Sprintf("Supervisor started (PID %d)", pid)
+	e.Session = &runtime.Session{PID: pid, Version: "v0", Boot: "b1", Uptime: upAtInit + time.Duration(ms)*time.Millisecond}
 }
 
 // bringUpRecord is a whole bring-up; wicked is the text of a failure.
