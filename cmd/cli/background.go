@@ -131,7 +131,7 @@ func essential(tell func(runtime.Event)) func(runtime.Event) {
 // watchProcess returns a function that waits for the end of a process. It is
 // called while the process is known to run, so that a later one with the same PID is not mistaken for it.
 func watchProcess(pid int) (func(context.Context) error, error) {
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	fd, err := unix.PidfdOpen(pid, 0) // it is polled, never read
 	if errors.Is(err, unix.ESRCH) {
 		return func(context.Context) error { return nil }, nil
 	}

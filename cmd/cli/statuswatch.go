@@ -72,30 +72,29 @@ func (a *app) watcher(format string) func(st runtime.Status, err error, changed 
 	case format == "json":
 		enc := json.NewEncoder(a.stdio.Out)
 		enc.SetEscapeHTML(false)
-		return func(st runtime.Status, err error, changed bool) error {
-			switch {
-			case !changed:
-				return nil
-			case err != nil:
-				return a.tellLost(err)
-			}
-			return enc.Encode(a.examine(st))
-		}
+		return a.whenChanged(func(st runtime.Status) error { return enc.Encode(a.examine(st)) })
 	case format == "yaml":
-		return func(st runtime.Status, err error, changed bool) error {
-			switch {
-			case !changed:
-				return nil
-			case err != nil:
-				return a.tellLost(err)
-			}
+		return a.whenChanged(func(st runtime.Status) error {
 			fmt.Fprintln(a.stdio.Out, "---")
 			return writeYAML(a.stdio.Out, a.examine(st))
-		}
+		})
 	case a.stdio.isTerminal(a.stdio.Out):
 		return a.redraw()
 	}
 	return (&statusLines{w: a.stdio.Out, lost: a.tellLost}).show
+}
+
+// whenChanged shows a status each time that it has changed, as one document.
+func (a *app) whenChanged(show func(st runtime.Status) error) func(st runtime.Status, err error, changed bool) error {
+	return func(st runtime.Status, err error, changed bool) error {
+		switch {
+		case !changed:
+			return nil
+		case err != nil:
+			return a.tellLost(err)
+		}
+		return show(st)
+	}
 }
 
 // tellLost says that nobody answers, where the output is for programs.

@@ -34,7 +34,7 @@ type eventFile struct {
 	mu      sync.Mutex
 	pending []runtime.Event
 	dropped int
-	wake    chan struct{}
+	wake    bell
 
 	// Of the writing goroutine only.
 	file    *os.File
@@ -52,7 +52,7 @@ const (
 )
 
 func newEventFile(path string, log *slog.Logger) *eventFile {
-	return &eventFile{path: path, limit: eventFileLimit, log: log, wake: make(chan struct{}, 1)}
+	return &eventFile{path: path, limit: eventFileLimit, log: log, wake: newBell()}
 }
 
 // put keeps an event for the next write.
@@ -64,23 +64,12 @@ func (f *eventFile) put(e runtime.Event) {
 		f.dropped++
 	}
 	f.pending = append(f.pending, e)
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
+	f.wake.ring()
 }
 
 // run writes events until ctx ends. What comes later is for close.
 func (f *eventFile) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.wake:
-		}
-		sleepUntil(ctx, time.Now().Add(eventDelay))
-		f.flush()
-	}
+	f.wake.answer(ctx, eventDelay, f.flush)
 }
 
 // close writes what is left; nothing is written after it.

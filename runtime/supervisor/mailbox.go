@@ -7,19 +7,16 @@ import "sync"
 type mailbox[T any] struct {
 	mu    sync.Mutex
 	queue []T
-	ready chan struct{} // holds one token while the queue may not be empty
+	ready bell // holds one token while the queue may not be empty
 }
 
-func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{ready: make(chan struct{}, 1)} }
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{ready: newBell()} }
 
 func (m *mailbox[T]) put(v T) {
 	m.mu.Lock()
 	m.queue = append(m.queue, v)
 	m.mu.Unlock()
-	select {
-	case m.ready <- struct{}{}:
-	default:
-	}
+	m.ready.ring()
 }
 
 // take returns all that came since the last call.

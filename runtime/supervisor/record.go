@@ -63,7 +63,7 @@ type records struct {
 	mu    sync.Mutex
 	all   map[string]*record // by full name
 	dirty map[string]bool
-	wake  chan struct{}
+	wake  bell
 }
 
 const (
@@ -76,7 +76,7 @@ const (
 // openRecords reads what an earlier supervisor left. What cannot be read is reported and left out: at
 // worst a pod is stopped with the default grace period.
 func openRecords(dir string, log *slog.Logger) (*records, error) {
-	r := &records{dir: dir, log: log, all: map[string]*record{}, dirty: map[string]bool{}, wake: make(chan struct{}, 1)}
+	r := &records{dir: dir, log: log, all: map[string]*record{}, dirty: map[string]bool{}, wake: newBell()}
 	if dir == "" {
 		return r, nil
 	}
@@ -157,24 +157,13 @@ func (r *records) put(fullName string, rec *record) {
 		return
 	}
 	r.dirty[fullName] = true
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	r.wake.ring()
 }
 
 // run writes records until ctx ends, and the last ones then.
 func (r *records) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			r.flush()
-			return
-		case <-r.wake:
-		}
-		sleepUntil(ctx, time.Now().Add(saveDelay))
-		r.flush()
-	}
+	r.wake.answer(ctx, saveDelay, r.flush)
+	r.flush()
 }
 
 func (r *records) flush() {
