@@ -35,6 +35,14 @@ const (
 // ErrNotRunning is wrapped by errors of a client when no supervisor answers.
 var ErrNotRunning = errors.New("no supervisor is running")
 
+// ErrLeftovers is wrapped by errors about processes that a container left behind and that do not end although
+// they were killed. Their names are in the error. The runtime goes on trying: the same call may succeed later.
+var ErrLeftovers = errors.New("processes of the container are left")
+
+// ReasonCleaningUp is the reason of a container that has ended while processes of it are left: Container.Wait has
+// returned, and Container.Stop has not returned nil yet. It does not run, and its next instance must not start.
+const ReasonCleaningUp = "CleaningUp"
+
 // Pod is a static pod as the supervisor runs it: decoded, defaulted, validated, named and with its UID.
 type Pod struct {
 	*corev1.Pod
@@ -62,7 +70,8 @@ type Runtime interface {
 
 // Sandbox is an open pod.
 type Sandbox interface {
-	// Start starts one container and returns as soon as it runs.
+	// Start starts one container and returns as soon as it runs. While an earlier instance of the container has
+	// processes left, it starts nothing, and the error wraps ErrLeftovers.
 	Start(ctx context.Context, spec ContainerSpec) (Container, error)
 	// Close removes what OpenPod made, logs excepted. No container of the pod may run.
 	Close(ctx context.Context) error
@@ -87,11 +96,14 @@ type ContainerSpec struct {
 type Container interface {
 	// Info says what was started. It never blocks.
 	Info() ContainerInfo
-	// Wait blocks until the container has exited, whoever started it, or ctx ends. It may be
-	// called by several goroutines, and again after the exit.
+	// Wait blocks until the container's own process has exited, whoever started it, or ctx ends. Processes that it
+	// started may be left then: Stop returns when they are gone. It may be called by several goroutines, and again after the exit.
 	Wait(ctx context.Context) (Exit, error)
 	// Stop asks the container to end (SIGTERM), kills all that is left of it after the grace
-	// period, and returns when nothing of it runs. It is safe on a container that has exited.
+	// period, and returns nil when nothing of it runs. On a container that has exited it waits for the end of what
+	// that left. It waits some seconds at most after the last signal: if something does not end although it was
+	// killed, the error wraps ErrLeftovers. Call it again then: every call waits anew, and the runtime tries
+	// again meanwhile. If the own process does not end, Wait has not returned either.
 	Stop(ctx context.Context, grace time.Duration) error
 }
 
@@ -119,7 +131,8 @@ type ContainerInfo struct {
 type Found struct {
 	Container
 	// Exited says that it has ended. Wait returns at once then: with what its supervisor recorded,
-	// or with Code -1 when it ended while nobody watched. It is listed for its restart count.
+	// or with Code -1 when it ended while nobody watched. It is listed for its restart count. Processes of it may
+	// be left, as after Wait.
 	Exited bool
 	// Pod removes the record of the container's pod, as Sandbox.Close does, for a pod whose manifest is gone.
 	Pod Closer
