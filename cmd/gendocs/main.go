@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/kubecrank/kubecrank/cmd/cli"
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 func main() {
@@ -38,7 +39,7 @@ func run(dir string) error {
 			return err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	root := cli.NewRoot(cli.Stdio{In: strings.NewReader(""), Out: os.Stdout, Err: os.Stderr})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -100,18 +99,15 @@ func (s MakeDir) keep(h Host, seen Seen) Work {
 // makeDirs makes directories, outermost first; the last gets mode. One that was made meanwhile is kept.
 func makeDirs(dirs []string, mode fs.FileMode) error {
 	for i, dir := range dirs {
-		err := os.Mkdir(dir, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			continue // by a phase that runs beside this one, whose intent is as good as ours
-		}
-		if err != nil {
-			return fmt.Errorf("cannot make %s: %s", dir, cause(err))
-		}
 		m := fs.FileMode(0o755)
 		if i == len(dirs)-1 {
 			m = mode
 		}
-		if err := os.Chmod(dir, m); err != nil {
+		err := durable.Mkdir(dir, m)
+		if errors.Is(err, fs.ErrExist) {
+			continue // by a phase that runs beside this one, whose intent is as good as ours
+		}
+		if err != nil {
 			return fmt.Errorf("cannot make %s: %s", dir, cause(err))
 		}
 		if err := durable.SyncDir(filepath.Dir(dir)); err != nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // tmpPrefix starts the name of the file that Stage writes before it renames it.
@@ -33,7 +35,7 @@ func (p *Payload) Stage(ctx context.Context, dir string) error {
 	if p.err != nil {
 		return p.err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot stage the components: %w", err)
 	}
 	if err := checkMount(dir); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -48,7 +49,7 @@ func prepareHostPath(h *corev1.HostPathVolumeSource) error {
 	if missing {
 		switch kind {
 		case corev1.HostPathUnset, corev1.HostPathDirectoryOrCreate:
-			return os.MkdirAll(h.Path, 0o755)
+			return durable.MkdirAll(h.Path, 0o755)
 		case corev1.HostPathFileOrCreate:
 			return makeFile(h.Path)
 		}
@@ -84,5 +85,6 @@ func makeFile(path string) error {
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	defer f.Close()
+	return f.Chmod(0o644) // whatever the umask
 }

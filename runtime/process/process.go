@@ -36,6 +36,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
@@ -103,10 +104,10 @@ func New(opts Options) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
-	if err := os.MkdirAll(opts.LogDir, 0o755); err != nil {
+	if err := durable.MkdirAll(opts.LogDir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
-	if err := os.MkdirAll(opts.StateDir, 0o700); err != nil {
+	if err := durable.MkdirAll(opts.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
 	sum := sha256.Sum256([]byte(filepath.Clean(opts.Root)))

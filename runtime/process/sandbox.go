@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
@@ -49,7 +50,7 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 	}
 	s := &sandbox{rt: r, pod: pod, key: podKey{pod.Namespace, pod.Name, string(pod.UID)}}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if err := os.MkdirAll(s.logDir(c.Name), 0o755); err != nil {
+		if err := durable.MkdirAll(s.logDir(c.Name), 0o755); err != nil {
 			return nil, fmt.Errorf("cannot open pod %s: %w", pod.Name, err)
 		}
 	}
@@ -100,7 +101,7 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 		return nil, err
 	}
 	logDir := s.logDir(spec.Name)
-	if err := os.MkdirAll(logDir, 0o755); err != nil { // somebody may have cleaned up
+	if err := durable.MkdirAll(logDir, 0o755); err != nil { // somebody may have cleaned up
 		return nil, err
 	}
 	log, restart, err := logs.Create(logDir, spec.RestartCount)

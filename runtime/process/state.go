@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
@@ -95,7 +96,7 @@ func (r *Runtime) writeRecord(rec record) error {
 	}
 	dir := filepath.Join(r.opts.StateDir, rec.UID)
 	tmp := filepath.Join(dir, "."+rec.Container+".tmp") // one writer at a time; what a killed one left is replaced
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot record container %s: %w", rec.Container, err)
 	}
 	// Whole or not at all, but not synced to the disk: a record is about processes, which do not survive the

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/expand"
 	"github.com/kubecrank/kubecrank/runtime/process/mounts"
@@ -53,7 +54,7 @@ func (r *Runtime) view(pod *runtime.Pod, c *corev1.Container, vars *variables) (
 	}
 	v.Hide = hide
 	v.Scratch = filepath.Join(hide, string(pod.UID), "root")
-	return v, os.MkdirAll(v.Scratch, 0o700)
+	return v, durable.MkdirAll(v.Scratch, 0o700)
 }
 
 func readOnlyRoot(c *corev1.Container) bool {
@@ -115,10 +116,10 @@ func (r *Runtime) prepareEmptyDirs(pod *runtime.Pod) error {
 // prepareEmptyDir does what pkg/volume/emptydir does: open to all, in memory if asked for, and of the pod's fsGroup.
 func (r *Runtime) prepareEmptyDir(pod *runtime.Pod, v *corev1.Volume) error {
 	dir := r.emptyDir(string(pod.UID), v.Name)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
-	err := os.Mkdir(dir, 0o700)
+	err := durable.Mkdir(dir, 0o700)
 	made := err == nil
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

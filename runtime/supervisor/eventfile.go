@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -137,7 +138,7 @@ func (f *eventFile) write(events []runtime.Event) error {
 
 // open goes on with the file that is there, behind a line that was torn.
 func (f *eventFile) open() error {
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // LockedError says that another supervisor runs.
@@ -34,7 +36,7 @@ func (e *LockedError) Hint() string {
 // takeLock locks the file for as long as it is open, and writes our PID into it. The lock goes with
 // the process, however that ends; the file stays.
 func takeLock(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the lock: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)

@@ -80,7 +80,7 @@ func openRecords(dir string, log *slog.Logger) (*records, error) {
 	if dir == "" {
 		return r, nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the state directory: %w", err)
 	}
 	entries, err := os.ReadDir(dir)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // A socket's path has room for 107 bytes (struct sockaddr_un), and a root may be deeper than that. So the
@@ -24,7 +26,7 @@ func throughDirectory(path string) (short string, closeDir func(), err error) {
 // listen makes the control socket; only its owner can reach it. The lock is held, so a socket that is
 // there already belongs to nobody.
 func listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the directory of the control socket: %w", err)
 	}
 	if info, err := os.Lstat(path); err == nil {

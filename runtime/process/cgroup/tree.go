@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // The controllers that limit something here.
@@ -24,7 +26,7 @@ const (
 type Tree struct {
 	name        string
 	hierarchies func() []hierarchy      // found when first needed
-	mkdir       func(path string) error // os.Mkdir, but for tests without a kernel that does more
+	mkdir       func(path string) error // durable.Mkdir, but for tests without a kernel that does more
 	mu          sync.Mutex              // one makes or removes at a time: a parent must not go while a child is made
 }
 
@@ -37,7 +39,7 @@ type hierarchy struct {
 
 // NewTree looks for nothing yet. The name is a part of paths: a hash of the installation's root.
 func NewTree(name string) *Tree {
-	return &Tree{name: name, hierarchies: sync.OnceValue(find), mkdir: func(path string) error { return os.Mkdir(path, 0o755) }}
+	return &Tree{name: name, hierarchies: sync.OnceValue(find), mkdir: func(path string) error { return durable.Mkdir(path, 0o755) }}
 }
 
 // Pod is a pod that groups are made for.

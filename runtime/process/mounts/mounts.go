@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/durable"
 )
 
 // Mount is one volume in one container.
@@ -256,16 +258,17 @@ func isDirectory(fd int) (bool, error) {
 // makeTarget makes a place to mount on, in a volume or in a root of our own.
 func makeTarget(path string, isDir bool) error {
 	if isDir {
-		return os.MkdirAll(path, 0o755)
+		return durable.MkdirAll(path, 0o755)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	defer f.Close()
+	return f.Chmod(0o644) // whatever the umask
 }
 
 // readOnly makes one mount read-only and leaves its other flags as they are.

@@ -81,7 +81,8 @@ func makePlace(volume int, path string, isDir bool) error {
 	if err != nil {
 		return err
 	}
-	return unix.Close(fd)
+	err = unix.Fchmod(fd, 0o644) // whatever the umask
+	return errors.Join(err, unix.Close(fd))
 }
 
 // makeBelow makes the directories of a path that are missing, with that mode.
