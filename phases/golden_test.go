@@ -2,6 +2,7 @@ package phases
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"net/netip"
 	"os"
@@ -68,7 +69,10 @@ func printed(t *testing.T, p plan.Plan, f facts.Facts) (text, js []byte) {
 	if err := plan.Print(&a, p, changes); err != nil {
 		t.Fatal(err)
 	}
-	if err := plan.PrintJSON(&b, p, changes); err != nil {
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(plan.Document(p, changes)); err != nil {
 		t.Fatal(err)
 	}
 	return a.Bytes(), b.Bytes()

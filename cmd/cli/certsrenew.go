@@ -67,7 +67,7 @@ admin.conf stay as they are.`,
 		if err != nil {
 			return err
 		}
-		return a.runRenew(cmd.Context(), cfg, opts)
+		return a.untilInterrupted(cmd.Context(), phases.VerbRenew, func(ctx context.Context) error { return a.runRenew(ctx, cfg, opts) })
 	}
 	return cmd
 }

@@ -67,7 +67,7 @@ func TestExitCode(t *testing.T) {
 		{nil, 0},
 		{errors.New("any"), 1},
 		{&plan.LockedError{Path: "/run/lock", PID: 1}, 1},
-		{&interruptedError{verb: "init"}, 1},
+		{&interruptedError{verb: "init"}, 130},
 		{usage("bad flag"), 2},
 		{&phases.UnknownPhaseError{Verb: "init", Name: "x"}, 2},
 		{&plan.PreflightError{}, 3},

@@ -21,6 +21,8 @@ const (
 	ExitPreflight ExitCode = 3 // a preflight check failed
 	ExitUnhealthy ExitCode = 4 // a component did not become healthy
 	ExitRefused   ExitCode = 5 // it would destroy or overwrite something that is not ours
+	// ExitInterrupted is 128 + SIGINT, as a shell says it.
+	ExitInterrupted ExitCode = 130
 )
 
 // exitError ends the program with a code and without a word: the result on
@@ -48,12 +50,15 @@ func exitCode(err error) ExitCode {
 		patches *facts.PatchesError
 		checks  *plan.PreflightError
 		sick    *plan.NotHealthyError
+		stopped *interruptedError
 	)
 	switch {
 	case err == nil:
 		return ExitDone
 	case errors.As(err, &quiet):
 		return quiet.code
+	case errors.As(err, &stopped):
+		return ExitInterrupted
 	case errors.As(err, &refused), errors.As(err, &notOurs):
 		return ExitRefused
 	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &noCert),

@@ -69,7 +69,7 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 		if d := in.documents; d != nil && d.Init != nil {
 			opts.dryRun = opts.dryRun || d.Init.DryRun
 		}
-		return a.runInit(cmd.Context(), in, opts)
+		return a.untilInterrupted(cmd.Context(), plan.VerbInit, func(ctx context.Context) error { return a.runInit(ctx, in, opts) })
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return start(cmd, "") }
 	mustComplete(cmd, "skip-phases", completePhases)
@@ -98,10 +98,12 @@ func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
 	}
 	result, err := run.apply(ctx)
 	var failed *plan.PreflightError
-	if errors.As(err, &failed) && opts.format != "text" {
+	switch {
+	case errors.As(err, &failed) && opts.format == "json":
+		return &resultError{err, run.summary(result, false)}
+	case errors.As(err, &failed) && opts.format == "yaml":
 		return errors.Join(err, a.printInit(run, result, opts.phase, opts.format, false))
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return a.printInit(run, result, opts.phase, opts.format, opts.phase == "")
@@ -124,15 +126,7 @@ const preflightPhase = "preflight"
 
 // printInit says what init came to, and what to type next.
 func (a *app) printInit(r *run, result plan.Result, phase, format string, ready bool) error {
-	summary := initSummary{
-		Ready:      ready,
-		Changed:    result.Changed,
-		Seconds:    inSeconds(time.Since(r.began)),
-		Phases:     append([]phaseTime{}, r.phases...),
-		Kubeconfig: r.cfg.Paths().Kubeconfig("admin"),
-		Endpoint:   r.cfg.ControlPlaneURL(),
-		Checks:     append([]plan.Check{}, r.plan.Checks()...),
-	}
+	summary := r.summary(result, ready)
 	switch format {
 	case "json":
 		return writeJSON(a.stdio.Out, summary)
@@ -154,6 +148,19 @@ func (a *app) printInit(r *run, result plan.Result, phase, format string, ready 
 		fmt.Fprintf(w, "\n%s\n", strings.Join(result.Notes, "\n"))
 	}
 	return nil
+}
+
+// summary is what init came to, for programs.
+func (r *run) summary(result plan.Result, ready bool) initSummary {
+	return initSummary{
+		Ready:      ready,
+		Changed:    result.Changed,
+		Seconds:    inSeconds(time.Since(r.began)),
+		Phases:     append([]phaseTime{}, r.phases...),
+		Kubeconfig: r.cfg.Paths().Kubeconfig("admin"),
+		Endpoint:   r.cfg.ControlPlaneURL(),
+		Checks:     append([]plan.Check{}, r.plan.Checks()...),
+	}
 }
 
 // printChecks is what a user reads who ran the checks alone. Warnings stand among the progress already.

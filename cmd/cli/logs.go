@@ -7,11 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,14 +64,14 @@ stdout and stderr.`,
 }
 
 func (a *app) runLogs(ctx context.Context, req runtime.LogRequest) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	err := a.client().Logs(ctx, req, a.stdio.Out)
 	if errors.Is(err, runtime.ErrNotRunning) {
 		err = a.readLogs(ctx, req, err)
 	}
 	if ctx.Err() != nil {
-		return nil // Ctrl-C is how following ends
+		return &exitError{code: ExitInterrupted} // it is how following ends, and needs no words
 	}
 	return a.explainNotRunning(err)
 }

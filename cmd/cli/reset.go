@@ -62,7 +62,7 @@ Killed half-way and run again, it finishes.`,
 				return err
 			}
 		}
-		return a.runReset(cmd.Context(), opts)
+		return a.untilInterrupted(cmd.Context(), plan.VerbReset, func(ctx context.Context) error { return a.runReset(ctx, opts) })
 	}
 	return cmd
 }
@@ -98,7 +98,7 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		return a.printReset(r, result, opts.format)
 	}
 	if !opts.force {
-		if err := a.confirmReset(r); err != nil {
+		if err := a.confirmReset(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -131,7 +131,7 @@ func (o resetOptions) foreignCertificates(h plan.History) error {
 }
 
 // confirmReset asks on a terminal, and refuses without one.
-func (a *app) confirmReset(r *run) error {
+func (a *app) confirmReset(ctx context.Context, r *run) error {
 	if !a.stdio.isTerminal(a.stdio.In) {
 		return withHint(&refusedError{err: errors.New("cannot reset: it destroys the cluster, and there is no terminal to ask on")},
 			"--force does it without asking; --dry-run shows what would go")
@@ -142,8 +142,19 @@ func (a *app) confirmReset(r *run) error {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
 	fmt.Fprint(w, "\nAll data of the cluster will be lost. Go on? [y/N] ")
-	answer, err := bufio.NewReader(a.stdio.In).ReadString('\n')
-	if err != nil && answer == "" {
+	answered := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(a.stdio.In).ReadString('\n') // no answer is no yes
+		answered <- answer
+	}()
+	answer := ""
+	select {
+	case answer = <-answered:
+	case <-ctx.Done():
+		fmt.Fprintln(w)
+		return ctx.Err()
+	}
+	if answer == "" {
 		fmt.Fprintln(w)
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {

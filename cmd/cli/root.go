@@ -31,6 +31,12 @@ func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
 	}
 	if err != nil {
 		printError(stdio.Err, err)
+		if wantsJSON(cmd, args, stdio) {
+			watch, _ := cmd.Flags().GetBool("watch") // no such flag: false
+			if werr := printFailure(stdio.Out, err, watch); werr != nil {
+				printError(stdio.Err, fmt.Errorf("cannot write the error as JSON: %w", werr))
+			}
+		}
 	}
 	return exitCode(err)
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -126,10 +124,16 @@ func (r *run) validate(flagErr error) []error {
 // applied. That it takes another user is not held against it: the plan says so,
 // and any user may look.
 func (r *run) dryRun(format string) error {
-	host := r.facts.Host()
-	if err := r.printPlan(format, plan.Diff(r.plan, host)); err != nil {
-		return err
+	changes := plan.Diff(r.plan, r.facts.Host())
+	err := r.planRefused()
+	if err != nil && format == "json" {
+		return &resultError{err, plan.Document(r.plan, changes)}
 	}
+	return errors.Join(r.printPlan(format, changes), err)
+}
+
+// planRefused is why the plan could not be applied, nil if it could be.
+func (r *run) planRefused() error {
 	var failed *plan.PreflightError
 	if !errors.As(r.verdict, &failed) {
 		return r.verdict
@@ -138,7 +142,7 @@ func (r *run) dryRun(format string) error {
 	if len(others) > 0 {
 		return &plan.PreflightError{Failed: others}
 	}
-	if refused := plan.Refuse(r.plan, host); refused != nil {
+	if refused := plan.Refuse(r.plan, r.facts.Host()); refused != nil {
 		return refused
 	}
 	return nil
@@ -148,7 +152,7 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 	w := r.app.stdio.Out
 	switch format {
 	case "json":
-		return plan.PrintJSON(w, r.plan, changes)
+		return writeJSON(w, plan.Document(r.plan, changes))
 	case "yaml":
 		for _, f := range r.plan.Files() {
 			if filepath.Dir(f.Path) != r.cfg.Paths().Manifests {
@@ -165,8 +169,6 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 
 // apply does the plan, and shows it.
 func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 	progress := r.app.newProgress()
 	defer progress.close()
 	lock, err := r.lock()
@@ -277,8 +279,3 @@ func (r *run) lock() (*plan.Lock, error) {
 	}
 	return nil, errors.Join(r.verdict, lock.Release())
 }
-
-// interruptedError is a run that a signal ended.
-type interruptedError struct{ verb string }
-
-func (e *interruptedError) Error() string { return "cannot finish " + e.verb + ": it was interrupted" }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -275,7 +273,7 @@ func folded(events []runtime.Event) []runtime.Event {
 
 // followEvents writes events as they come, until a signal comes or the supervisor ends.
 func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts statusOptions) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	enc := json.NewEncoder(a.stdio.Out)
 	enc.SetEscapeHTML(false)
@@ -305,8 +303,8 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 			stop() // nobody reads any more
 		}
 	})
-	if ctx.Err() != nil {
-		return failed
+	if ctx.Err() != nil && failed == nil {
+		return &exitError{code: ExitInterrupted}
 	}
 	return a.explainNotRunning(errors.Join(failed, err))
 }

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/signal"
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
@@ -25,7 +23,7 @@ type statusClient interface {
 
 // watchStatus watches until a signal comes.
 func (a *app) watchStatus(ctx context.Context, client statusClient, opts statusOptions) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := interruptible(ctx)
 	defer stop()
 	return a.watch(ctx, client, opts)
 }
@@ -39,7 +37,7 @@ func (a *app) watch(ctx context.Context, client statusClient, opts statusOptions
 	for first := true; ; first = false {
 		st, err := client.Status(ctx)
 		if ctx.Err() != nil {
-			return watchResult(last, lastErr)
+			return &exitError{code: ExitInterrupted}
 		}
 		if err == nil && opts.pod != "" {
 			st.Pods = slices.DeleteFunc(st.Pods, func(p runtime.PodStatus) bool { return !isNamed(p, opts.pod) })
@@ -53,17 +51,10 @@ func (a *app) watch(ctx context.Context, client statusClient, opts statusOptions
 		}
 		select {
 		case <-ctx.Done():
-			return watchResult(last, lastErr)
+			return &exitError{code: ExitInterrupted}
 		case <-time.After(statusPeriod):
 		}
 	}
-}
-
-func watchResult(st runtime.Status, err error) error {
-	if err != nil {
-		return err
-	}
-	return readiness(st)
 }
 
 // watcher returns the way in which a status is shown again and again.

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -104,10 +103,10 @@ func mark(s State) string {
 	}
 }
 
-// PrintJSON writes a plan and what it comes to as one JSON document:
+// Document is a plan and what it comes to, to be printed as one JSON object:
 // {"verb","node","phases":[{"name","short","after","steps":[{"kind","text","state","detail","diff","step":{...}}]}]}.
 // Fields of step depend on its kind. Secrets are not in it.
-func PrintJSON(w io.Writer, p Plan, changes []Change) error {
+func Document(p Plan, changes []Change) any {
 	type jsonStep struct {
 		Change
 		Step Step `json:"step"`
@@ -131,8 +130,5 @@ func PrintJSON(w io.Writer, p Plan, changes []Change) error {
 		}
 		doc.Phases = append(doc.Phases, jp)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(doc)
+	return doc
 }
