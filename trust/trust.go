@@ -86,7 +86,10 @@ func (o Owners) ReadFile(path string, limit int64) ([]byte, error) {
 	defer p.File.Close()
 	if p.Rest != "" {
 		_, err := os.Stat(path) // says which it is: missing, or closed to the caller
-		return nil, errors.Join(err, fs.ErrNotExist)
+		if err == nil || errors.Is(err, unix.ENOTDIR) {
+			err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		}
+		return nil, err
 	}
 	info, err := p.File.Stat()
 	if err != nil {

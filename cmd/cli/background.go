@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,6 +48,9 @@ func (a *app) background(cfg config.Config) *background {
 	args := []string{"supervise"}
 	if a.global.root != "" {
 		args = append(args, "--root", a.global.root)
+	}
+	for _, uid := range a.global.trustOwners {
+		args = append(args, "--"+trustOwner, strconv.FormatUint(uint64(uid), 10))
 	}
 	if dir := a.componentsFor(cfg); dir != "" {
 		args = append(args, "--components-dir", dir)

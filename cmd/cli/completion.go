@@ -32,6 +32,7 @@ func registerGlobalCompletions(root *cobra.Command) {
 	mustComplete(root, "root", completeDirs)
 	mustComplete(root, "components-dir", completeDirs)
 	mustComplete(root, "port-offset", noFiles)
+	mustComplete(root, trustOwner, noFiles)
 	mustComplete(root, "settings", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return []cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt
 	})

@@ -70,6 +70,9 @@ func (a *app) findComponent(name string) (string, error) {
 		return path, err
 	}
 	paths := config.PathsBelow(a.global.root)
+	if err := a.gate(); err != nil { // again: a root that was missing can have been made by others since
+		return "", err
+	}
 	for _, candidate := range append(stagedBinaries(paths, name), name) {
 		if path, err := exec.LookPath(candidate); err == nil {
 			return filepath.Abs(path)

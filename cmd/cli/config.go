@@ -19,11 +19,12 @@ import (
 
 func newConfig(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "Print, check and rewrite configuration files",
-		GroupID: groupOther,
-		Args:    unknownCommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:         "config",
+		Short:       "Print, check and rewrite configuration files",
+		GroupID:     groupOther,
+		Annotations: nodelessVerb(),
+		Args:        unknownCommand,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newConfigDefaults(a), newConfigValidate(a), newConfigMigrate(a))
 	return cmd
@@ -31,8 +32,9 @@ func newConfig(a *app) *cobra.Command {
 
 func newConfigDefaults(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "defaults [" + strings.Join(config.Verbs(), "|") + "]",
-		Short: "Print a commented configuration file with the defaults",
+		Use:         "defaults [" + strings.Join(config.Verbs(), "|") + "]",
+		Short:       "Print a commented configuration file with the defaults",
+		Annotations: nodelessVerb(),
 		Long: `Print a commented configuration file for a verb, init if none is given, with the
 default of every field that has one and an example of every other.`,
 		Example: `  kubecrank config defaults > kubeadm.yaml

@@ -8,6 +8,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/trust"
 )
 
 // ExitCode is how the program ends. Scripts rely on the numbers.
@@ -20,7 +21,7 @@ const (
 	ExitUsage     ExitCode = 2 // wrong usage or configuration
 	ExitPreflight ExitCode = 3 // a preflight check failed
 	ExitUnhealthy ExitCode = 4 // a component did not become healthy
-	ExitRefused   ExitCode = 5 // it would destroy or overwrite something that is not ours
+	ExitRefused   ExitCode = 5 // it would destroy, overwrite or trust something that is not ours
 	// ExitInterrupted is 128 + SIGINT, as a shell says it.
 	ExitInterrupted ExitCode = 130
 )
@@ -43,6 +44,7 @@ func exitCode(err error) ExitCode {
 		quiet   *exitError
 		refused *refusedError
 		notOurs *plan.RefusedError
+		suspect *trust.Error
 		usage   *usageError
 		noPhase *phases.UnknownPhaseError
 		noCert  *phases.UnknownCertificateError
@@ -59,7 +61,7 @@ func exitCode(err error) ExitCode {
 		return quiet.code
 	case errors.As(err, &stopped):
 		return ExitInterrupted
-	case errors.As(err, &refused), errors.As(err, &notOurs):
+	case errors.As(err, &refused), errors.As(err, &notOurs), errors.As(err, &suspect):
 		return ExitRefused
 	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &noCert),
 		errors.As(err, &patch), errors.As(err, &patches):

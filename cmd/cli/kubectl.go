@@ -25,7 +25,8 @@ func newKubectl(a *app) *cobra.Command {
 		GroupID: groupOperate,
 		Long: `Run the kubectl that belongs to this control plane's version, with its admin
 kubeconfig, unless --kubeconfig says otherwise. Everything after "kubectl" goes to
-kubectl, except --root, --settings and --components-dir when they come first.
+kubectl, except --root, --settings, --components-dir and --trust-owner when they
+come first.
 
 The KUBECONFIG variable of your shell is not used.`,
 		Example: `  kubecrank kubectl get --raw='/readyz?verbose'
@@ -52,7 +53,7 @@ The KUBECONFIG variable of your shell is not used.`,
 func splitKubectlArgs(args []string) (own, rest []string) {
 	for i := 0; i < len(args); i++ {
 		name, _, hasValue := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
-		if !strings.HasPrefix(args[i], "--") || !slices.Contains([]string{"root", "settings", "components-dir"}, name) {
+		if !strings.HasPrefix(args[i], "--") || !slices.Contains([]string{"root", "settings", "components-dir", trustOwner}, name) {
 			return args[:i], args[i:]
 		}
 		if !hasValue {
@@ -92,6 +93,9 @@ func (a *app) kubectlEnv(args []string, needed bool) ([]string, error) {
 		return env, nil
 	}
 	kubeconfig := filepath.Join(paths.Kubernetes, "admin.conf")
+	if err := a.owners().Check(kubeconfig); err != nil { // it can name a program that kubectl runs to log in
+		return nil, err
+	}
 	f, err := os.Open(kubeconfig)
 	switch {
 	case err == nil:

@@ -45,6 +45,7 @@ func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
 type app struct {
 	stdio  Stdio
 	global globalFlags
+	fresh  bool // at the gate the root was missing, and others could make it
 }
 
 // globalFlags are the flags of every command.
@@ -52,6 +53,7 @@ type globalFlags struct {
 	root          string // absolute after loading, or ""
 	settings      string
 	componentsDir string
+	trustOwners   []uint // UIDs that are believed like root
 	portOffset    int
 	quiet         bool
 	verbosity     int
@@ -81,6 +83,7 @@ command line wins over the environment, which wins over the file.`,
   kubecrank init --root /tmp/demo --apiserver-advertise-address 127.0.0.1
   kubecrank --root /tmp/demo kubectl get namespaces
   kubecrank reset --root /tmp/demo --force`,
+		Annotations:       nodelessVerb(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		TraverseChildren:  true, // flags before the verb belong to us, also with kubectl
@@ -116,6 +119,9 @@ command line wins over the environment, which wins over the file.`,
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = unknownCommand
+		for _, cmd := range append(completion.Commands(), completion) {
+			cmd.Annotations = nodelessVerb()
+		}
 		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	registerGlobalCompletions(root)
@@ -137,6 +143,8 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 		"Settings `file` (yaml, json or toml) with flag names as keys. Default: "+defaultSettings+", below --root, if it exists.")
 	flags.StringVar(&g.componentsDir, "components-dir", "",
 		"Directory with the component binaries, instead of those inside this program.")
+	flags.UintSliceVar(&g.trustOwners, trustOwner, nil,
+		"`UID` of a user whose directories are believed like root's and your own; for containers with odd owners. No settings file can set it.")
 	flags.IntVar(&g.portOffset, "port-offset", 0,
 		"Number added to every port, so that several control planes run on one machine.")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false,
@@ -144,8 +152,11 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 	flags.CountVarP(&g.verbosity, "verbose", "v", "Also show the single steps.")
 }
 
-// load completes the flags of cmd and makes the paths in them absolute.
+// load completes the flags of cmd, makes the paths in them absolute, and refuses a node that others can have written.
 func (a *app) load(cmd *cobra.Command) error {
+	if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
+		return nil // a completion that needs the flags calls load for its own command, and says nothing when that fails
+	}
 	if err := a.loadSettings(cmd); err != nil {
 		return err
 	}
@@ -162,7 +173,10 @@ func (a *app) load(cmd *cobra.Command) error {
 	if a.global.root == "/" {
 		a.global.root = ""
 	}
-	return nil
+	if cmd.Annotations[nodeless] != "" {
+		return nil
+	}
+	return a.gate()
 }
 
 // mergeFlags lets every command know its parents' flags before the arguments

@@ -179,6 +179,9 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 		return result, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
+	if err := r.app.gateAgain(r.facts); err != nil {
+		return result, err
+	}
 	journal, err := plan.OpenJournal(r.cfg.Root, r.cfg.Paths())
 	if err != nil {
 		return result, err

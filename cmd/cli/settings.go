@@ -1,19 +1,20 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/kubecrank/kubecrank/trust"
 )
 
 // envPrefix starts the name of the environment variable of each flag:
@@ -27,23 +28,16 @@ const defaultSettings = "/etc/kubecrank/config.yaml"
 // from the environment, then from the settings file. Afterwards the flags are
 // the one place to look at, whoever set them.
 func (a *app) loadSettings(cmd *cobra.Command) error {
-	root, err := a.earlyValue(cmd, "root")
-	if err != nil {
-		return err
-	}
-	file, err := a.settingsFile(cmd, root)
-	if err != nil {
+	if _, err := a.earlyValue(cmd, trustOwner); err != nil {
 		return err
 	}
 	v := viper.New()
-	if file != "" {
-		v.SetConfigFile(file)
-		if err := v.ReadInConfig(); err != nil {
-			return usage("cannot read settings: %w", err)
-		}
-		if err := checkKeys(cmd.Root(), v, file); err != nil {
-			return err
-		}
+	file, err := a.readSettings(cmd, v)
+	if err != nil {
+		return err
+	}
+	if err := checkKeys(cmd.Root(), v, file); err != nil {
+		return err
 	}
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -122,27 +116,48 @@ func (a *app) earlyValue(cmd *cobra.Command, name string) (string, error) {
 	return f.Value.String(), nil
 }
 
-// settingsFile returns the path of the settings file, "" when there is none.
-func (a *app) settingsFile(cmd *cobra.Command, root string) (string, error) {
+// readSettings reads the settings file, and returns its name, "" when there is none. The file that --settings
+// names is the user's choice; the default one is believed only where nobody else can have written it.
+func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	file, err := a.earlyValue(cmd, "settings")
-	if err != nil || file != "" {
-		return file, err
+	if err != nil {
+		return "", err
 	}
-	file = filepath.Join("/", root, defaultSettings)
+	if file != "" {
+		v.SetConfigFile(file)
+		if err := v.ReadInConfig(); err != nil {
+			return "", usage("cannot read settings: %w", err)
+		}
+		return file, nil
+	}
+	root, err := a.earlyValue(cmd, "root")
+	if err != nil {
+		return "", err
+	}
+	file = defaultSettings
 	if root != "" {
 		if file, err = filepath.Abs(filepath.Join(root, defaultSettings)); err != nil {
 			return "", err
 		}
 	}
-	info, err := os.Stat(file)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	data, err := a.owners().ReadFile(file, maxSettings)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // what else is wrong with the root, the verb will say
+	case errors.As(err, new(*trust.Error)):
+		return "", err
+	case err != nil:
+		return "", usage("cannot read settings: %w", err)
 	}
-	if err == nil && !info.Mode().IsRegular() { // a pipe would have us wait for ever; with --settings it is meant so
-		return "", usage("cannot read settings: %s is no regular file", file)
+	v.SetConfigType("yaml")
+	if err := v.ReadConfig(bytes.NewReader(data)); err != nil {
+		return "", usage("cannot read settings: %w", err)
 	}
 	return file, nil
 }
+
+// maxSettings is far more than the settings of all flags.
+const maxSettings = 1 << 20
 
 // checkKeys refuses keys that are no flag of any command: a typing error must not be a silent default.
 func checkKeys(root *cobra.Command, v *viper.Viper, file string) error {
@@ -165,7 +180,7 @@ func checkKeys(root *cobra.Command, v *viper.Viper, file string) error {
 func flagNames(cmd *cobra.Command) map[string]bool {
 	names := map[string]bool{}
 	add := func(f *pflag.Flag) {
-		if hasSetting(f) && f.Name != "settings" {
+		if hasSetting(f) && f.Name != "settings" && f.Name != trustOwner {
 			names[f.Name] = true
 		}
 	}

@@ -37,10 +37,11 @@ type embeddedInfo struct {
 
 func newVersion(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version of kubecrank and of the components inside it",
-		GroupID: groupOther,
-		Args:    noArgs,
+		Use:         "version",
+		Short:       "Print the version of kubecrank and of the components inside it",
+		GroupID:     groupOther,
+		Args:        noArgs,
+		Annotations: nodelessVerb(),
 		Example: `  kubecrank version
   kubecrank version -o json`,
 		ValidArgsFunction: noFiles,
