@@ -72,6 +72,7 @@ func (a *applier) etcd(in kubeadmapi.Etcd) {
 		c.Etcd.ExtraArgs, c.Etcd.ExtraEnvs = args(l.ExtraArgs), envs(l.ExtraEnvs)
 		c.Etcd.ServerCertSANs, c.Etcd.PeerCertSANs = l.ServerCertSANs, l.PeerCertSANs
 		setBelow(&c.Etcd.DataDir, c.Root, l.DataDir)
+		c.Etcd.External = nil
 		return
 	}
 	if e := in.External; e != nil {

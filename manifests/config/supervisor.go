@@ -71,8 +71,10 @@ func (d *Documents) ApplySupervisor(c Config) (Config, []error) {
 }
 
 // Document is the SupervisorConfiguration that says the same. It may hold a secret (ManifestURLHeader).
-func (s Supervisor) Document() ([]byte, error) {
-	return yaml.Marshal(SupervisorConfiguration{
+func (s Supervisor) Document() ([]byte, error) { return yaml.Marshal(s.document()) }
+
+func (s Supervisor) document() SupervisorConfiguration {
+	return SupervisorConfiguration{
 		TypeMeta: kubeadmapi.TypeMeta{APIVersion: V1alpha1, Kind: kindSupervisor},
 		CrashLoopBackOff: CrashLoopBackOff{
 			InitialPeriod:             &kubeadmapi.Duration{Duration: s.BackOffInitial},
@@ -85,7 +87,7 @@ func (s Supervisor) Document() ([]byte, error) {
 		StaticPodURL:         s.ManifestURL,
 		StaticPodURLHeader:   s.ManifestURLHeader,
 		MetricsBindAddress:   s.MetricsAddress,
-	})
+	}
 }
 
 // CheckMetricsAddress is an error unless anybody who can reach the address is on this machine: metrics are served without authentication.
