@@ -87,14 +87,16 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	if err := missingCA(p, s); err != nil {
-		return plan.Plan{}, err
-	}
 	p.SetsUp = slices.ContainsFunc(list, func(ph phase) bool { return ph.name == "supervise" })
 	p.Node = plan.Identity{Name: cfg.Node.Name, AdvertiseAddress: cfg.Node.AdvertiseAddress.String()}
-	refused := plan.Refuse(p, f.Host())
+	settled := cfg.Settled()
+	p.Settled = &settled
+	refused := refuse(p, f)
 	if refused != nil && refused.OtherConfig() {
 		return p, refused // what else there is to say would only be noise
+	}
+	if err := missingCA(p, s); err != nil {
+		return plan.Plan{}, err
 	}
 	if failed := plan.Preflight(p.Checks()); failed != nil {
 		return p, failed
@@ -103,6 +105,21 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 		return p, refused
 	}
 	return p, nil
+}
+
+// refuse is what stands in the way of the plan: what is not ours, and another
+// configuration than the one that the node was set up with.
+func refuse(p plan.Plan, f facts.Facts) *plan.RefusedError {
+	refused := plan.Refuse(p, f.Host())
+	if h := f.History; h.SetUp && h.Config != nil {
+		if differences := h.Config.Differences(*p.Settled); len(differences) > 0 {
+			if refused == nil {
+				refused = &plan.RefusedError{Verb: p.Verb}
+			}
+			refused.Differences = differences
+		}
+	}
+	return refused
 }
 
 // render makes the manifests, with the user's patches applied. All patches that cannot be applied are named.

@@ -49,15 +49,36 @@ func TestInitRefusesAnotherConfiguration(t *testing.T) {
 		t.Fatalf("error is %v", err)
 	}
 	for _, want := range []string{"different configuration", "etcd.yaml", "-    - --advertise-client-urls=https://127.0.0.1:2379",
-		"+    - --advertise-client-urls=https://127.0.0.1:2479", "more lines (--dry-run shows them)", "api.example.com"} {
+		"+    - --advertise-client-urls=https://127.0.0.1:2479", "more lines (--dry-run shows them)",
+		"--port-offset (portOffset) was 0, and is now 100", "(apiServer.certSANs[0]) was nothing, and is now api.example.com"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}
 	}
-	if !strings.Contains(refused.Hint(), "reset") || len(p.Phases) == 0 {
+	if !strings.Contains(refused.Hint(), "data of the cluster is lost") || len(p.Phases) == 0 {
 		t.Errorf("hint %q, %d phases", refused.Hint(), len(p.Phases))
 	}
 	sameTree(t, before, snapshot(t, m.root))
+}
+
+// A difference that changes no file is named too; what one run alone needs may differ.
+func TestInitNamesWhatDiffers(t *testing.T) {
+	m := newMachine(t.TempDir())
+	if _, err := m.init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(m.root)
+	cfg.DNS.ImageTag = "v1.2.3"
+	_, err := Init(cfg, gather(t, cfg), testPayload)
+	var refused *plan.RefusedError
+	if !errors.As(err, &refused) || len(refused.Differences) != 1 || !strings.Contains(err.Error(), "dns.imageTag was nothing, and is now v1.2.3") {
+		t.Fatalf("error is %v", err)
+	}
+	cfg = testConfig(m.root)
+	cfg.Timeouts.KubernetesAPICall *= 2
+	if _, err := Init(cfg, gather(t, cfg), testPayload); err != nil {
+		t.Errorf("a timeout of one run is no other configuration: %v", err)
+	}
 }
 
 // A run that failed may be corrected with other flags: nobody relies on it yet.

@@ -17,6 +17,6 @@ func summary(s *State) ([]plan.Step, error) {
 		plan.Note{Text: "    kubecrank kubectl" + root + " get --raw='/readyz?verbose'"},
 		plan.Note{Text: "    kubecrank status" + root},
 		plan.Note{Text: "    export KUBECONFIG=" + filepath.Join(s.Paths.Kubernetes, pki.AdminConf)},
-		plan.Note{Text: "    kubecrank reset" + root + "    # undoes all of it"},
+		plan.Note{Text: "    kubecrank reset" + root + "    # undoes all of it; all data of the cluster is lost"},
 	}, nil
 }

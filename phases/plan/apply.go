@@ -113,6 +113,9 @@ func (a *applier) begin() error {
 	if a.plan.Node != (Identity{}) {
 		begun.Node = &a.plan.Node
 	}
+	if is, was := a.plan.Settled, history.Config; is != nil && (was == nil || !was.Equal(*is)) {
+		begun.Config = a.plan.Settled
+	}
 	j.Begin(begun)
 	if a.node.Lock == nil {
 		return nil

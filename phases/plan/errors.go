@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
 // StepError is a step that failed. Its Unwrap leads to the cause, and to the cause's Hint.
@@ -35,10 +37,15 @@ type ConflictAt struct {
 type RefusedError struct {
 	Verb      string
 	Conflicts []ConflictAt
+	// Differences are from the configuration that the node was set up with.
+	Differences []config.Difference
 }
 
 // OtherConfig says whether the node was set up, to the end, with another configuration.
 func (e *RefusedError) OtherConfig() bool {
+	if len(e.Differences) > 0 {
+		return true
+	}
 	for _, c := range e.Conflicts {
 		if c.Refusal == OtherConfig {
 			return true
@@ -53,6 +60,9 @@ func (e *RefusedError) Error() string {
 		fmt.Fprintf(&b, "cannot %s: this node was set up with a different configuration", e.Verb)
 	} else {
 		fmt.Fprintf(&b, "cannot %s: it would replace or use what kubecrank did not write", e.Verb)
+	}
+	for _, d := range e.Differences {
+		fmt.Fprintf(&b, "\n  %s", d)
 	}
 	for _, c := range e.Conflicts {
 		fmt.Fprintf(&b, "\n  %s: %s", c.Path, c.Why)
@@ -81,10 +91,16 @@ func writeChanges(b *strings.Builder, diff string) {
 	}
 }
 
+// OtherNeedsReset is for hints to those who want another configuration.
+const OtherNeedsReset = "another configuration takes 'kubecrank reset' first, and all data of the cluster is lost with it"
+
 // Hint says what to do next.
 func (e *RefusedError) Hint() string {
-	if e.OtherConfig() {
-		return "give the flags and the configuration it was set up with, or run 'kubecrank reset' first"
+	switch {
+	case len(e.Differences) > 0:
+		return "leave out what differs: what is not given is as it was ('kubecrank config show' prints it); " + OtherNeedsReset
+	case e.OtherConfig():
+		return "give the flags and the configuration it was set up with; " + OtherNeedsReset
 	}
 	for _, c := range e.Conflicts {
 		if c.Hint != "" {

@@ -3,6 +3,8 @@ package plan
 import (
 	"path/filepath"
 	"slices"
+
+	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
 // History is what a journal adds up to. It is a value: a copy does not change.
@@ -17,6 +19,9 @@ type History struct {
 	SetUp bool
 	// Node is what the last run settled on.
 	Node Identity
+	// Config is the configuration that the last run of init settled on; nil in
+	// a journal that has none. What init brought up runs with it if SetUp is true.
+	Config *config.Settled
 	// Owned are the paths that we made and did not remove, by path.
 	Owned map[string]Owned
 	// Before are paths that we use and that were there before us.
@@ -58,6 +63,9 @@ func (h *History) add(r Record) {
 		}
 		if r.Node != nil {
 			h.Node = *r.Node
+		}
+		if r.Config != nil {
+			h.Config = r.Config
 		}
 	case RunDone:
 		h.Done = true

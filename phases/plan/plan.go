@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
 // Plan is what one verb does, in phases.
@@ -35,6 +36,9 @@ type Plan struct {
 	// Node is what the run settled on for this machine; the journal
 	// remembers it, so that a run that continues another settles on the same.
 	Node Identity `json:"node"`
+	// Settled is the configuration that the run settled on, without secrets. The
+	// journal keeps it for the verbs that come later. Nil: this verb settles nothing.
+	Settled *config.Settled `json:"-"`
 	// From is History.Records of the journal that a reset was planned from. It
 	// is applied to that journal only: what another run made since would be forgotten.
 	From int `json:"-"`
@@ -162,6 +166,8 @@ type Record struct {
 	What  What      `json:"what"`
 	Made  *Made     `json:"made,omitempty"`
 	Node  *Identity `json:"node,omitempty"` // of RunBegun
+	// Config is what the run settled on, if that is not what the run before it had (RunBegun).
+	Config *config.Settled `json:"config,omitempty"`
 	Error string    `json:"error,omitempty"`
 }
 
