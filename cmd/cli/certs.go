@@ -46,7 +46,12 @@ The exit code is 1 when one of them has expired, is missing or cannot be read.`,
 	cmd.Flags().StringVar(&certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
 	mustComplete(cmd, "cert-dir", completeDirs)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg := config.Default(a.global.root)
+		known, err := a.remember()
+		if err != nil {
+			return err
+		}
+		a.warnHidden(known, cmd.Flags())
+		cfg := known.cfg
 		if cmd.Flags().Changed("cert-dir") {
 			cfg.CertificatesDir = belowRoot(a.global.root, certDir)
 		}

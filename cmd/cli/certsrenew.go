@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -73,12 +74,23 @@ admin.conf stay as they are.`,
 }
 
 func (a *app) renewConfig(set *pflag.FlagSet, opts renewOptions) (config.Config, error) {
-	cfg := config.Default(a.global.root)
+	known, err := a.remember()
+	if err != nil {
+		return known.cfg, err
+	}
+	cfg := known.cfg
 	cfg.KeyAlgorithm = "" // that of the present key
 	if opts.file == "" {
-		if set.Changed("cert-dir") {
-			cfg.CertificatesDir = belowRoot(a.global.root, opts.certDir)
+		if !set.Changed("cert-dir") {
+			return cfg, nil
 		}
+		dir := belowRoot(a.global.root, opts.certDir)
+		if known.settled != nil {
+			if err := sameAs("renew certificates", "cert-dir", cfg.CertificatesDir, filepath.Clean(dir)); err != nil {
+				return cfg, err
+			}
+		}
+		cfg.CertificatesDir = dir
 		return cfg, nil
 	}
 	return a.fileConfig(set, opts.file, cfg, "restart")

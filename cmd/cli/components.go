@@ -60,6 +60,11 @@ func (a *app) componentDirs(cfg config.Config) []string {
 // findComponent returns the path of a component's binary: as the components of
 // this run have it, or else as any earlier version of kubecrank has staged it.
 func (a *app) findComponent(name string) (string, error) {
+	if a.global.componentsDir == "" {
+		if _, err := a.remember(); err != nil {
+			return "", err
+		}
+	}
 	if dir := a.global.componentsDir; dir != "" {
 		path, err := exec.LookPath(filepath.Join(dir, name))
 		var unusable *exec.Error

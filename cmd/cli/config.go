@@ -26,7 +26,7 @@ func newConfig(a *app) *cobra.Command {
 		Args:        unknownCommand,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigDefaults(a), newConfigValidate(a), newConfigMigrate(a))
+	cmd.AddCommand(newConfigDefaults(a), newConfigValidate(a), newConfigMigrate(a), newConfigShow(a))
 	return cmd
 }
 

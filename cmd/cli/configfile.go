@@ -28,17 +28,22 @@ type input struct {
 
 // initInput merges flags and file. The error is one that leaves nothing to validate.
 func (a *app) initInput(set *pflag.FlagSet, flags *configFlags) (input, error) {
+	base, err := a.initBase(set, flags.file != "")
+	if err != nil {
+		return input{}, err
+	}
 	if flags.file == "" {
-		cfg, err := flags.config(set, a.global)
+		cfg, err := flags.config(set, base)
 		return input{cfg: cfg, err: err}, nil
 	}
 	d, errs, err := a.readDocuments(set, flags.file)
 	if err != nil {
 		return input{}, err
 	}
-	cfg := config.Default(a.global.root)
-	cfg.PortOffset, cfg.ComponentsDir, cfg.Runtime = a.global.portOffset, a.global.componentsDir, flags.runtime
-	cfg, more := d.Apply("init", cfg)
+	if set.Changed("runtime") {
+		base.Runtime = flags.runtime
+	}
+	cfg, more := d.Apply("init", base)
 	if set.Changed("node-name") {
 		cfg.Node.Name = flags.nodeName
 	}

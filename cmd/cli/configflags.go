@@ -82,50 +82,53 @@ func (f *configFlags) add(cmd *cobra.Command) {
 // defaultCertDir is kubeadm's, as it is shown in help texts.
 const defaultCertDir = "/etc/kubernetes/pki"
 
-// config merges the flags into the default configuration. What is left for
-// the machine to say (node name, advertise address) stays empty. The errors are
+// config merges the flags that were given into base. What is left for the
+// machine to say (node name, advertise address) stays empty. The errors are
 // those of values that are no addresses, CIDRs and so on; Validate finds the rest.
-func (f *configFlags) config(flags *pflag.FlagSet, global globalFlags) (config.Config, error) {
-	cfg := config.Default(global.root)
-	cfg.PortOffset = global.portOffset
-	cfg.ComponentsDir = global.componentsDir
-	cfg.Runtime = f.runtime
-	cfg.Node.Name = f.nodeName
-	cfg.Node.BindPort = f.bindPort
-	cfg.Networking.DNSDomain = f.serviceDNSDomain
-	cfg.ControlPlaneEndpoint = f.controlPlaneEndpoint
-	cfg.APIServer.CertSANs = f.certExtraSANs
-	cfg.KubernetesVersion = f.kubernetesVersion
-	cfg.ImageRepository = f.imageRepository
+func (f *configFlags) config(flags *pflag.FlagSet, base config.Config) (config.Config, error) {
+	cfg := base
+	given := func(name string, take func()) {
+		if flags.Changed(name) {
+			take()
+		}
+	}
+	given("runtime", func() { cfg.Runtime = f.runtime })
+	given("node-name", func() { cfg.Node.Name = f.nodeName })
+	given("apiserver-bind-port", func() { cfg.Node.BindPort = f.bindPort })
+	given("service-dns-domain", func() { cfg.Networking.DNSDomain = f.serviceDNSDomain })
+	given("control-plane-endpoint", func() { cfg.ControlPlaneEndpoint = f.controlPlaneEndpoint })
+	given("apiserver-cert-extra-sans", func() { cfg.APIServer.CertSANs = f.certExtraSANs })
+	given("kubernetes-version", func() { cfg.KubernetesVersion = f.kubernetesVersion })
+	given("image-repository", func() { cfg.ImageRepository = f.imageRepository })
+	given("cert-dir", func() { cfg.CertificatesDir = belowRoot(base.Root, f.certDir) })
 	cfg.IgnorePreflightErrors = f.ignorePreflight
 	cfg.SkipPhases = f.skipPhases
-	if flags.Changed("cert-dir") {
-		cfg.CertificatesDir = belowRoot(global.root, f.certDir)
-	}
 	var errs []error
-	if f.patches != "" {
+	given("patches", func() {
 		dir, err := filepath.Abs(f.patches)
 		errs = append(errs, flagValueError("patches.directory", "--patches", f.patches, err))
 		cfg.Patches = dir
-	}
+	})
 	errs = append(errs, f.runtimeError())
-	if f.advertiseAddress != "" {
+	given("apiserver-advertise-address", func() {
 		addr, err := config.ParseAddr(f.advertiseAddress)
 		errs = append(errs, flagValueError("localAPIEndpoint.advertiseAddress", "--apiserver-advertise-address", f.advertiseAddress, err))
 		cfg.Node.AdvertiseAddress = addr
-	}
+	})
 	for _, subnets := range []struct {
 		field, flag string
 		value       []string
 		into        *[]netip.Prefix
 	}{
-		{"networking.serviceSubnet", "--service-cidr", f.serviceCIDR, &cfg.Networking.ServiceSubnets},
-		{"networking.podSubnet", "--pod-network-cidr", f.podNetworkCIDR, &cfg.Networking.PodSubnets},
+		{"networking.serviceSubnet", "service-cidr", f.serviceCIDR, &cfg.Networking.ServiceSubnets},
+		{"networking.podSubnet", "pod-network-cidr", f.podNetworkCIDR, &cfg.Networking.PodSubnets},
 	} {
-		text := strings.Join(subnets.value, ",")
-		prefixes, err := config.ParseSubnets(text)
-		errs = append(errs, flagValueError(subnets.field, subnets.flag, text, err))
-		*subnets.into = prefixes
+		given(subnets.flag, func() {
+			text := strings.Join(subnets.value, ",")
+			prefixes, err := config.ParseSubnets(text)
+			errs = append(errs, flagValueError(subnets.field, "--"+subnets.flag, text, err))
+			*subnets.into = prefixes
+		})
 	}
 	return cfg, errors.Join(errs...)
 }

@@ -47,7 +47,8 @@ func newKubeconfigUser(a *app) *cobra.Command {
 authority signs, or with a token. What the user may do, RBAC says: by the name, and by
 the groups (--org). A certificate cannot be taken back before it expires.
 
-Cluster and server are those of --config, or else of admin.conf.`,
+Cluster and server are those of --config, or else of admin.conf; the directory of the
+certificates is the one that init used, unless --cert-dir names another.`,
 		Example: `  kubecrank kubeconfig user --client-name alice --org developers --validity-period 720h > alice.conf
   KUBECRANK_TOKEN=... kubecrank kubeconfig user --client-name robot > robot.conf`,
 		Args:              noArgs,
@@ -124,8 +125,18 @@ func (a *app) runKubeconfigUser(ctx context.Context, set *pflag.FlagSet, opts us
 }
 
 func (a *app) userConfig(set *pflag.FlagSet, opts userOptions) (config.Config, error) {
-	cfg := config.Default(a.global.root)
-	cfg.PortOffset = a.global.portOffset
+	known, err := a.remember()
+	if err != nil {
+		return known.cfg, err
+	}
+	if err := a.samePorts("make a kubeconfig", set, known); err != nil {
+		return known.cfg, err
+	}
+	a.warnHidden(known, set)
+	cfg := known.cfg
+	if set.Changed("port-offset") {
+		cfg.PortOffset = a.global.portOffset
+	}
 	if set.Changed("cert-dir") {
 		cfg.CertificatesDir = belowRoot(a.global.root, opts.certDir)
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -68,7 +67,8 @@ Killed half-way and run again, it finishes.`,
 }
 
 func (a *app) runReset(ctx context.Context, opts resetOptions) error {
-	cfg := config.Default(a.global.root)
+	known, _ := a.remember() // the plan reports a journal that cannot be read
+	cfg := known.cfg
 	cfg.ComponentsDir = a.global.componentsDir
 	for _, name := range opts.ignorePreflight {
 		cfg.IgnorePreflightErrors = append(cfg.IgnorePreflightErrors, strings.ToLower(name))

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -65,7 +66,7 @@ leaves the rest running.`,
   kubecrank supervise --manifest-url https://config.example.com/pods.yaml`,
 		Args:              noArgs,
 		ValidArgsFunction: noFiles,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return a.runSupervise(cmd.Context(), opts) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return a.runSupervise(cmd.Context(), cmd.Flags(), opts) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&opts.manifestPath, "pod-manifest-path", "",
@@ -76,9 +77,9 @@ leaves the rest running.`,
 		"`Header` to send to the URL, as 'Name: value'; may be given several times. Other users can read arguments: "+
 			"put a secret into KUBECRANK_MANIFEST_URL_HEADER or the settings file.")
 	flags.StringVar(&opts.nodeName, "node-name", "",
-		"The node's name, which ends the names of the pods. Default: the host name, in lower case.")
+		"The node's name, which ends the names of the pods. Default: init's, or else the host name, in lower case.")
 	flags.StringVar(&opts.nodeIP, "node-ip", "",
-		"The node's IP `address`, for pods that ask for status.hostIP.")
+		"The node's IP `address`, for pods that ask for status.hostIP. Default: init's.")
 	flags.StringVar(&opts.metrics, "metrics-address", "",
 		"Loopback `address` and port for Prometheus metrics, such as 127.0.0.1:10260. Default: on the control socket alone.")
 	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
@@ -103,11 +104,20 @@ func (a *app) wanted() error {
 	return nil
 }
 
-func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
+func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts superviseOptions) error {
 	if err := a.wanted(); err != nil {
 		return err
 	}
-	cfg, err := opts.config(a.global.root)
+	known, err := a.remember()
+	if err != nil && !opts.adoptOnly { // pods are stopped whatever the journal says
+		return err
+	}
+	if !opts.adoptOnly {
+		if err := a.samePorts("supervise", set, known); err != nil {
+			return err
+		}
+	}
+	cfg, err := opts.config(known)
 	if err != nil {
 		return err
 	}
@@ -142,14 +152,26 @@ func (a *app) runSupervise(ctx context.Context, opts superviseOptions) error {
 	})
 }
 
-// config is what the flags say, on top of what init has left for the supervisor.
-func (o superviseOptions) config(root string) (config.Config, error) {
-	cfg := config.Default(root)
-	cfg.Node.Name = o.nodeName
+// config is what the flags say, on top of what init settled on. Another name
+// or address than init's would restart every pod, as another node's.
+func (o superviseOptions) config(known remembered) (config.Config, error) {
+	cfg := known.cfg
+	if o.nodeName != "" {
+		name := strings.ToLower(strings.TrimSpace(o.nodeName))
+		if err := sameAs("supervise", "node-name", cfg.Node.Name, name); err != nil {
+			return cfg, err
+		}
+		cfg.Node.Name = name
+	}
 	if o.nodeIP != "" {
 		addr, err := config.ParseAddr(o.nodeIP)
 		if err != nil {
 			return cfg, usage("cannot use --node-ip: %w", err)
+		}
+		if was := cfg.Node.AdvertiseAddress; was.IsValid() {
+			if err := sameAs("supervise", "node-ip", was.String(), addr.Unmap().String()); err != nil {
+				return cfg, err
+			}
 		}
 		cfg.Node.AdvertiseAddress = addr
 	}
