@@ -84,7 +84,7 @@ $(OLD_COMPONENTS): bin/components-v1.%: cmd/components/main.go cmd/components/go
 components-versions: $(OLD_COMPONENTS) ## the programs of Kubernetes 1.34 and 1.35 as well (as long as components, for each)
 
 # pack looks at the content itself and leaves an up-to-date payload alone; touch tells make that it has looked.
-$(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go))
+$(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go runtime/flagcheck/*.go))
 	nice $(GO) run ./cmd/pack -version $(KUBE_VERSION) -o $@ bin/components
 	@touch $@
 

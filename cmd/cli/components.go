@@ -28,7 +28,7 @@ func (a *app) components() (plan.Components, phases.Payload, error) {
 	if err != nil {
 		return nil, phases.Payload{}, &usageError{err: err}
 	}
-	return located, phases.Payload{}, nil
+	return located, phases.Payload{Version: located.Version()}, nil
 }
 
 // componentsFor is the directory in which the supervisor of a configuration
@@ -46,15 +46,6 @@ func (a *app) componentsFor(cfg config.Config) string {
 		}
 	}
 	return ""
-}
-
-// componentDirs are the directories in which a component's program may be.
-func (a *app) componentDirs(cfg config.Config) []string {
-	dirs := []string{a.componentsFor(cfg)}
-	for _, path := range stagedBinaries(cfg.Paths(), "kube-apiserver") {
-		dirs = append(dirs, filepath.Dir(path))
-	}
-	return dirs
 }
 
 // findComponent returns the path of a component's binary: as the components of

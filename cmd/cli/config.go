@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/runtime/flagcheck"
 )
 
 func newConfig(a *app) *cobra.Command {
@@ -73,9 +73,10 @@ func newConfigValidate(a *app) *cobra.Command {
 		Short: "Find all errors of a configuration file",
 		Long: `Find all errors of a configuration file at once: of form, of single values, of what
 does not fit together, patches that do not apply, and extraArgs that the components
-do not take. Those are asked themselves, with --version at the end: the ones that
-init would run. The machine is not looked at otherwise; what it makes of the file,
-"kubecrank init --config FILE --dry-run" says.
+do not take: flags that they do not have, and values of the wrong type. That is known
+of the version inside this program; for another one it is a warning that it was not
+checked. No program is started, and the machine is not looked at; what it makes of the
+file, "kubecrank init --config FILE --dry-run" says.
 
 The exit code is 2 when there is an error. What could not be checked is a warning.`,
 		Example: `  kubecrank config validate --config kubeadm.yaml
@@ -102,7 +103,11 @@ The exit code is 2 when there is an error. What could not be checked is a warnin
 		if err != nil {
 			return err
 		}
-		found, warnings := a.problemsOf(cmd.Context(), d)
+		known, err := knownFlags()
+		if err != nil {
+			return err
+		}
+		found, warnings := a.problemsOf(d, known)
 		a.warn(d.Name, warnings)
 		return a.printProblems(append(errs, found...), append(slices.Clone(d.Warnings), warnings...), output.value)
 	}
@@ -110,7 +115,7 @@ The exit code is 2 when there is an error. What could not be checked is a warnin
 }
 
 // problemsOf is what is wrong with the file for each verb that it has a document of.
-func (a *app) problemsOf(ctx context.Context, d *config.Documents) (all []error, warnings []string) {
+func (a *app) problemsOf(d *config.Documents, known flagcheck.Set) (all []error, warnings []string) {
 	global := a.global
 	verbs := map[string]bool{"join": d.Join != nil, "reset": d.Reset != nil, "upgrade": d.Upgrade != nil}
 	verbs["init"] = d.Init != nil || d.Cluster != nil || !verbs["join"] && !verbs["reset"] && !verbs["upgrade"]
@@ -130,7 +135,7 @@ func (a *app) problemsOf(ctx context.Context, d *config.Documents) (all []error,
 		}
 		if verb == "init" {
 			var refused []error
-			refused, warnings = a.argProblems(ctx, cfg, errs)
+			refused, warnings = argProblems(cfg, known, errs)
 			errs = append(errs, d.Locate(verb, refused)...)
 		}
 		for _, err := range errs {

@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 
-	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/evidence"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -24,7 +23,7 @@ type containerDiagnosis struct {
 
 // examine looks into the containers that are not ready.
 func (a *app) examine(st runtime.Status) examined {
-	options := evidence.Options{Root: a.global.root, Components: a.componentDirs(config.Default(a.global.root))}
+	options := evidence.Options{Root: a.global.root, Names: a.flagNames()}
 	x := examined{Status: st, diagnoses: make([][]containerDiagnosis, len(st.Pods))}
 	for i, pod := range st.Pods {
 		for _, c := range pod.Containers {

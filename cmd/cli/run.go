@@ -203,9 +203,9 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 		Components: r.components,
 		API:        plan.ClusterAPI{},
 
-		ComponentDirs: r.app.componentDirs(r.cfg),
-		Progress:      watcher,
-		Now:           time.Now,
+		FlagNames: r.app.flagNames(),
+		Progress:  watcher,
+		Now:       time.Now,
 	})
 	r.phases = reporter.phases
 	return result, r.explain(ctx, err)

@@ -3,7 +3,8 @@
 //
 //	pack -version v1.36.3 -o runtime/payload/payload.bin bin/components
 //
-// A payload that is up to date is left as it is.
+// It starts the components to ask them for their flags (--help), which become a
+// part of the payload. A payload that is up to date is left as it is.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/kubecrank/kubecrank/runtime/payload"
 )
@@ -23,8 +25,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: pack -version VERSION -o FILE COMPONENTS")
 		os.Exit(2)
 	}
-	src := payload.Source{Path: flag.Arg(0), Version: *version, Components: payload.Names()}
-	if err := run(*out, src); err != nil {
+	if err := run(*out, payload.Source{Path: flag.Arg(0), Version: *version, Components: payload.Names()}); err != nil {
 		fmt.Fprintln(os.Stderr, "pack:", err)
 		os.Exit(1)
 	}
@@ -32,6 +33,17 @@ func main() {
 
 // run writes to a temporary file first: a payload that is there is whole.
 func run(out string, src payload.Source) error {
+	path, err := filepath.Abs(src.Path)
+	if err != nil {
+		return err
+	}
+	flags, err := ask(path)
+	if err != nil {
+		return err
+	}
+	if src.About, err = flags.Encode(); err != nil {
+		return err
+	}
 	done, err := payload.Packed(out, src)
 	if err != nil || done {
 		return err

@@ -2,15 +2,11 @@ package evidence
 
 import (
 	"cmp"
-	"context"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -98,33 +94,4 @@ func flags(words []string) map[string]string {
 		all[name] = value
 	}
 	return all
-}
-
-// helpLimit is how long a program may take to print its help.
-const helpLimit = 5 * time.Second
-
-// namesOf asks a program for the flags and feature gates that it has: --help.
-func namesOf(program string, dirs []string) []string {
-	if program == "" {
-		return nil
-	}
-	for _, dir := range dirs {
-		file := filepath.Join(dir, program)
-		if _, err := os.Stat(file); err != nil {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), helpLimit)
-		out, err := exec.CommandContext(ctx, file, "--help").CombinedOutput()
-		cancel()
-		if err != nil && len(out) == 0 {
-			continue
-		}
-		name := regexp.MustCompile(`(?m)^\s+(?:-\w, )?--([a-z0-9][a-z0-9-]*)|\b([A-Z]\w+)=true\|false`)
-		var names []string
-		for _, m := range name.FindAllStringSubmatch(string(out), -1) {
-			names = append(names, m[1]+m[2])
-		}
-		return names
-	}
-	return nil
 }

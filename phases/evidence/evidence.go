@@ -26,8 +26,8 @@ import (
 // Options say where to look.
 type Options struct {
 	Root string // as in --root, for commands in remedies
-	// Components are directories with the programs, to ask them for their flags.
-	Components []string
+	// Names returns the flags and feature gates of a component; nil: they are not known.
+	Names func(program string) []string
 	// Since leaves out what the log had before; and if it is set, what the container's instance before
 	// this one has logged since then is evidence, too.
 	Since time.Time
@@ -38,8 +38,7 @@ func Diagnose(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerS
 	return diagnose.Diagnose(Gather(status, pod, c, o))
 }
 
-// Gather looks at everything that may tell why a container is not healthy. It takes
-// milliseconds, or a few tenths of a second when a program has to be asked for its flags.
+// Gather looks at everything that may tell why a container is not healthy. It takes milliseconds and starts no program.
 func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerStatus, o Options) diagnose.Evidence {
 	now := time.Now()
 	e := diagnose.Evidence{
@@ -83,8 +82,8 @@ func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerSta
 	}
 	e.Paths = lookAt(append(pathsIn(text), e.Flags["data-dir"]))
 	e.Certs = certFaults(own, server, o.Root, now)
-	if slices.ContainsFunc(text, regexp.MustCompile(`unknown flag|flag provided but not defined|feature gate|ParseBool`).MatchString) {
-		e.Names = namesOf(own.program, o.Components)
+	if o.Names != nil && slices.ContainsFunc(text, regexp.MustCompile(`unknown flag|flag provided but not defined|feature gate|ParseBool`).MatchString) {
+		e.Names = o.Names(own.program)
 	}
 	return e
 }

@@ -34,7 +34,7 @@ type patient struct {
 
 func newExaminer(n *Node, start time.Time) *examiner {
 	return &examiner{
-		options: evidence.Options{Root: n.Root, Components: n.ComponentDirs, Since: start},
+		options: evidence.Options{Root: n.Root, Names: n.FlagNames, Since: start},
 		patient: map[[2]string]*patient{},
 	}
 }

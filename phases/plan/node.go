@@ -18,11 +18,11 @@ type Node struct {
 	Journal    *Journal
 	Supervisor Supervisor
 	Components Components
-	// ComponentDirs are where the programs are, to ask one for its flags when it refuses one.
-	ComponentDirs []string
-	API           API
-	Progress      Progress // nil: nobody watches
-	Now           func() time.Time
+	// FlagNames names the flags of a component, for a suggestion when it refuses one; nil: none are known.
+	FlagNames func(component string) []string
+	API       API
+	Progress  Progress // nil: nobody watches
+	Now       func() time.Time
 
 	news func(detail string)
 }

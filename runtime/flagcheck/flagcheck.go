@@ -1,244 +1,175 @@
-// Package flagcheck asks a component's own program whether it takes certain
-// arguments: whether it has the flags, and whether it can read their values.
-// Nobody else knows that for each version of each component.
+// Package flagcheck knows which flags a component has, and tells whether it
+// takes certain arguments. It starts no program: cmd/pack asks the components
+// while kubecrank is built, and the answers are data in the payload.
 //
-//	arguments --Check--> PROGRAM arguments --version=true --> it prints its version: all are good
-//	                         ^                            \-> it refuses one argument: Refusal
-//	                         +---- without that one -------------+
+//	build:  COMPONENT --help, ... --ReadHelp, ReadAll, ReadVersion--> Set --Encode--> payload
+//	run:    payload --Decode--> Set --Check(arguments)--> Answer: unknown flags, values of another type
 //
-// All components read their whole command line before they look whether
-// --version is there: kube-* with pflag, and feature gates with it; etcd with
-// package flag. What a component finds wrong with a value only later, when it
-// starts, is not found. A component that is asked has no environment, opens no
-// connection and writes nothing.
+// A type says less than the component does: a value that has the right form and
+// that the component refuses for another reason is found when it starts.
 package flagcheck
 
 import (
-	"bytes"
-	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"os/exec"
-	"regexp"
+	"maps"
+	"net"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Program is the program of a component.
-type Program struct {
-	Name string // argv[0]: "kube-apiserver"
-	Path string
-}
+// Set is what is known of the components of one release, by name: "kube-apiserver".
+type Set map[string]Component
 
-// Answer is what a program says of its arguments.
-type Answer struct {
+// Component is what one version of a component takes.
+type Component struct {
 	// Version is its own, without a leading v: "1.36.3", or "3.6.8" of an etcd.
-	Version string
-	Refused []Refusal // in the order of the arguments
-	// Deprecated are the sentences with which the program takes flags that will go.
-	Deprecated []string
-	// Flags are the names in its help text, without dashes. They are read only when a flag is unknown.
-	Flags []string
+	Version string `json:"version"`
+	// Flags are sorted by name. Hidden flags are among them.
+	Flags []Flag `json:"flags"`
+	// Gates are the feature gates that its help text lists: all but those that are generally available or deprecated.
+	Gates []string `json:"gates,omitempty"`
 }
 
-// Refusal is one argument that the program does not take.
+// Flag is one flag of a component.
+type Flag struct {
+	Name string `json:"name"` // without dashes
+	// Type is the form of its value as pflag names it: "bool", "int32", "duration". A type that Check does not know takes any value.
+	Type string `json:"type,omitempty"`
+	// Deprecated is the sentence with which the component takes a flag that will go.
+	Deprecated string `json:"deprecated,omitempty"`
+}
+
+// Encode returns the set as data for Decode. The same set gives the same bytes.
+func (s Set) Encode() ([]byte, error) { return json.Marshal(s) }
+
+// Decode reads what Encode has written.
+func Decode(data []byte) (Set, error) {
+	var s Set
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("cannot read the flags of the components: %w", err)
+	}
+	return s, nil
+}
+
+// Names are all names that a user may have meant: of flags and of feature gates.
+func (s Set) Names(component string) []string {
+	c := s[component]
+	return slices.Concat(c.FlagNames(), c.Gates)
+}
+
+// FlagNames are the names of the flags.
+func (c Component) FlagNames() []string {
+	names := make([]string, len(c.Flags))
+	for i, f := range c.Flags {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// Answer is what is known of a component's arguments.
+type Answer struct {
+	Refused    []Refusal // in the order of the arguments
+	Deprecated []string  // sentences about flags that will go
+	// Gates are feature gates that the help text does not list: they do not exist, or they can no longer be turned off.
+	Gates []string
+}
+
+// Refusal is one argument that the component does not take.
 type Refusal struct {
 	Index   int    // of the argument
-	Unknown bool   // the program has no such flag
-	Problem string // what it says of the value otherwise: "strconv.ParseInt: parsing ..."
+	Unknown bool   // the component has no such flag
+	Problem string // what is wrong with the value otherwise
 }
 
-// Check asks a program about arguments of the form "--name=value". It starts
-// it once, and once more for each argument that it refuses (0.1 s each). The
-// error says that it could not be asked.
-func (p Program) Check(ctx context.Context, args []string) (Answer, error) {
+// Check looks at arguments of the form "--name=value".
+func (c Component) Check(args []string) Answer {
 	var a Answer
-	left := make([]int, len(args)) // the arguments that were not refused yet
-	for i := range left {
-		left[i] = i
-	}
-	for {
-		out, err := p.ask(ctx, pick(args, left))
-		if err != nil {
-			return a, err
+	for i, arg := range args {
+		name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		at := slices.IndexFunc(c.Flags, func(f Flag) bool { return normal(f.Name) == normal(name) })
+		if at < 0 {
+			a.Refused = append(a.Refused, Refusal{Index: i, Unknown: true})
+			continue
 		}
-		if out.good {
-			a.Version, a.Deprecated = versionIn(out.stdout), deprecatedIn(out.stderr)
-			break
+		flag := c.Flags[at]
+		problem := flag.problem(value)
+		if flag.Name == "feature-gates" {
+			var unlisted []string
+			unlisted, problem = c.gates(value)
+			a.Gates = append(a.Gates, unlisted...)
 		}
-		refusal, err := p.refusal(ctx, args, left, out.stderr)
-		if err != nil {
-			return a, err
+		if problem != "" {
+			a.Refused = append(a.Refused, Refusal{Index: i, Problem: problem})
 		}
-		a.Refused = append(a.Refused, refusal)
-		if refusal.Unknown && len(a.Flags) == 0 {
-			a.Flags = flagsIn(out.stderr) // some print them with the error
-		}
-		left = slices.DeleteFunc(left, func(i int) bool { return i == refusal.Index })
-	}
-	if a.Version == "" {
-		return a, fmt.Errorf("cannot ask %s: it does not tell its version", p.Name)
-	}
-	slices.SortFunc(a.Refused, func(x, y Refusal) int { return x.Index - y.Index })
-	if len(a.Flags) == 0 && slices.ContainsFunc(a.Refused, func(r Refusal) bool { return r.Unknown }) {
-		help, err := p.run(ctx, "--help")
-		if err != nil {
-			return a, err
-		}
-		a.Flags = flagsIn(help.stdout + help.stderr)
-	}
-	return a, nil
-}
-
-func pick(args []string, indexes []int) []string {
-	picked := make([]string, len(indexes))
-	for i, at := range indexes {
-		picked[i] = args[at]
-	}
-	return picked
-}
-
-// refusal finds out which of the arguments that are left is refused.
-func (p Program) refusal(ctx context.Context, args []string, left []int, stderr string) (Refusal, error) {
-	c := complaintIn(stderr)
-	if c.problem == "" && !c.unknown {
-		return Refusal{}, fmt.Errorf("cannot ask %s: %s", p.Name, firstLine(stderr))
-	}
-	for _, i := range left {
-		name, value, _ := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
-		if c.flag != "" && normal(name) == normal(c.flag) && (c.unknown || value == c.value) {
-			return Refusal{Index: i, Unknown: c.unknown, Problem: c.problem}, nil
+		if flag.Deprecated != "" && !slices.Contains(a.Deprecated, flag.Deprecated) {
+			a.Deprecated = append(a.Deprecated, flag.Deprecated)
 		}
 	}
-	// It does not say which (feature gates): the last one of the fewest with which it refuses.
-	var failed error
-	n := sort.Search(len(left), func(n int) bool {
-		out, err := p.ask(ctx, pick(args, left[:n]))
-		failed = errors.Join(failed, err)
-		return err == nil && !out.good
-	})
-	if failed != nil {
-		return Refusal{}, failed
-	}
-	if n == 0 {
-		return Refusal{}, fmt.Errorf("cannot ask %s: %s", p.Name, c.problem)
-	}
-	return Refusal{Index: left[n-1], Problem: c.problem}, nil
+	return a
 }
 
 // normal is a flag's name as component-base compares names.
 func normal(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
-// output is how a program ended.
-type output struct {
-	good           bool // exit code 0
-	stdout, stderr string
-}
-
-func (p Program) ask(ctx context.Context, args []string) (output, error) {
-	return p.run(ctx, append(args, "--version=true")...)
-}
-
-// stopDelay is how long a killed program may hold its output open.
-const stopDelay = time.Second
-
-func (p Program) run(ctx context.Context, args ...string) (output, error) {
-	var stdout, stderr limited
-	cmd := exec.CommandContext(ctx, p.Path)
-	cmd.Args = append([]string{p.Name}, args...)
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = stopDelay
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil:
-		return output{}, fmt.Errorf("cannot ask %s: it took too long", p.Name)
-	case err != nil && (!errors.As(err, &exit) || !exit.Exited()):
-		return output{}, fmt.Errorf("cannot ask %s: %w", p.Name, err)
+// problem is why the value is not of the flag's type, "" if it is or if the type is not known. The parsers are those of
+// pflag and of package flag.
+func (f Flag) problem(value string) string {
+	var err error
+	switch f.Type {
+	case "bool":
+		_, err = strconv.ParseBool(value)
+	case "int":
+		_, err = strconv.ParseInt(value, 0, 64)
+	case "int32":
+		_, err = strconv.ParseInt(value, 0, 32)
+	case "uint":
+		_, err = strconv.ParseUint(value, 0, 64)
+	case "uint32":
+		_, err = strconv.ParseUint(value, 0, 32)
+	case "Level": // of klog
+		_, err = strconv.ParseUint(value, 10, 32)
+	case "float", "float32":
+		_, err = strconv.ParseFloat(value, 64)
+	case "duration":
+		_, err = time.ParseDuration(value)
+	case "ip":
+		if value != "" && net.ParseIP(strings.TrimSpace(value)) == nil {
+			return "it is no IP address"
+		}
 	}
-	return output{good: err == nil, stdout: stdout.String(), stderr: stderr.String()}, nil
-}
-
-// limited keeps the first MiB: a help text has a tenth of it.
-type limited struct{ bytes.Buffer }
-
-func (l *limited) Write(data []byte) (int, error) {
-	const limit = 1 << 20
-	l.Buffer.Write(data[:min(len(data), limit-l.Len())])
-	return len(data), nil
-}
-
-// complaint is why a program refused its arguments.
-type complaint struct {
-	flag    string // "" if it does not say which
-	value   string
-	unknown bool
-	problem string
-}
-
-// complaintIn reads the texts of pflag (errors.go), of package flag, and what
-// component-base logs when a check after the flags fails (cli/run.go).
-func complaintIn(stderr string) complaint {
-	if m := find(`(?m)^Error: unknown flag: --(.+)$`, stderr); m != nil {
-		return complaint{flag: m[1], unknown: true}
-	}
-	if m := find(`(?m)^flag provided but not defined: -(.+)$`, stderr); m != nil {
-		return complaint{flag: m[1], unknown: true}
-	}
-	if m := find(`(?ms)^Error: invalid argument ("(?:[^"\\]|\\.)*") for "(?:-\w, )?--([^"]+)" flag: (.*)\z`, stderr); m != nil {
-		return complaint{value: unquoted(m[1]), flag: m[2], problem: strings.TrimSpace(m[3])}
-	}
-	if m := find(`(?m)^invalid (?:boolean )?value ("(?:[^"\\]|\\.)*") for (?:flag )?-([^:]+): (.*)$`, stderr); m != nil {
-		return complaint{value: unquoted(m[1]), flag: m[2], problem: m[3]}
-	}
-	if m := find(`(?m)^E.*"command failed" err=("(?:[^"\\]|\\.)*")`, stderr); m != nil {
-		return complaint{problem: unquoted(m[1])}
-	}
-	if m := find(`(?ms)^Error: (.*)\z`, stderr); m != nil {
-		return complaint{problem: strings.TrimSpace(m[1])}
-	}
-	return complaint{}
-}
-
-func find(pattern, text string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(text) }
-
-func unquoted(s string) string {
-	if plain, err := strconv.Unquote(s); err == nil {
-		return plain
-	}
-	return s
-}
-
-// versionIn reads "Kubernetes v1.36.3" and "etcd Version: 3.6.8".
-func versionIn(stdout string) string {
-	if m := find(`(?m)^(?:Kubernetes v|etcd Version: )(\S+)$`, stdout); m != nil {
-		return m[1]
+	if err != nil {
+		return err.Error()
 	}
 	return ""
 }
 
-// deprecatedIn reads pflag's "Flag --x has been deprecated, ...".
-func deprecatedIn(stderr string) []string {
-	return regexp.MustCompile(`(?m)^Flag --\S+ has been deprecated.*$`).FindAllString(stderr, -1)
-}
-
-func flagsIn(help string) []string {
-	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^\s+(?:-\w, )?--([a-zA-Z0-9][\w.-]*)`).FindAllStringSubmatch(help, -1) {
-		names = append(names, m[1])
+// gates checks "Gate=true,component:Gate=false": the form of each, and whether the help text lists it.
+func (c Component) gates(value string) (unlisted []string, problem string) {
+	states := make(map[string]string)
+	for part := range strings.SplitSeq(value, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, state, has := strings.Cut(part, "=")
+		if _, own, prefixed := strings.Cut(name, ":"); prefixed {
+			name = own
+		}
+		name = strings.TrimSpace(name)
+		if !has {
+			return nil, "missing bool value for " + name
+		}
+		states[name] = strings.TrimSpace(state)
 	}
-	return names
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	if line == "" {
-		return "it says nothing"
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		if _, err := strconv.ParseBool(states[name]); err != nil {
+			return nil, fmt.Sprintf("invalid value of %s=%s, it must be true or false", name, states[name])
+		}
+		if !slices.Contains(c.Gates, name) {
+			unlisted = append(unlisted, name)
+		}
 	}
-	return line
+	return unlisted, ""
 }

@@ -1,136 +1,165 @@
 package flagcheck
 
 import (
-	"context"
-	"flag"
-	"fmt"
-	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 )
 
-// This test's own program is the component that is asked, under the name etcd:
-// with etcd's flag parser, and with a check after it as kube-apiserver has it.
-// test/e2e asks the real components.
-func TestMain(m *testing.M) {
-	if os.Args[0] == "etcd" {
-		os.Exit(component(os.Args[1:]))
-	}
-	os.Exit(m.Run())
+// The texts are those of kube-apiserver 1.36.3 and etcd 3.6.8, cut short. test/e2e compares with the real components.
+const (
+	apiServerHelp = `The Kubernetes API server validates and configures data
+
+Usage:
+  kube-apiserver [flags]
+
+Generic flags:
+
+      --advertise-address ip                  The IP address on which to advertise the apiserver
+      --feature-gates colonSeparatedMultimapStringString   Comma-separated list of component:key=value pairs. Options are:
+                                              kube:APIResponseCompression=true|false (BETA - default=true)
+                                              kube:AllAlpha=true|false (ALPHA - default=false)
+      --max-requests-inflight int             This and --max-mutating-requests-inflight are summed (default 400)
+
+Misc flags:
+
+      --profiling                             Enable profiling via web interface host:port/debug/pprof/ (default true)
+  -h, --help                                  help for kube-apiserver
+  -v, --v Level                               number for the log level verbosity
+      --version version[=true]                --version, --version=raw prints version information
+      --request-timeout duration              An optional field (default 1m0s)
+`
+	etcdHelp = `Usage:
+
+  etcd --config-file
+    Path to the server configuration file.
+
+Member:
+  --snapshot-count '10000'
+    Number of committed transactions --of things.
+  --grpc-keepalive-min-time '5s'
+    Minimum interval.
+  --pre-vote 'true'
+    Enable.
+  --auto-compaction-retention '0'
+    Retention.
+  --wal-dir ''
+    Path.
+  --feature-gates ''
+    A set of key=value pairs. Options are:
+     InitialCorruptCheck=true|false (ALPHA - default=false)
+`
+	startLog = `I1127 01:00:00.000000     100 flags.go:64] FLAG: --advertise-address=""
+I1127 01:00:00.000000     100 flags.go:64] FLAG: --kubelet-port="10250"
+I1127 01:00:00.000000     100 flags.go:64] FLAG: --old="a \"b\""
+E1127 01:00:00.000000     100 run.go:72] "command failed" err="no"
+`
+)
+
+func apiServer() Component {
+	c := ReadHelp(apiServerHelp)
+	c.ReadAll(startLog)
+	c.ReadVersion("Kubernetes v1.36.3\n", "Flag --kubelet-port has been deprecated, it will go.\n")
+	return c
 }
 
-func component(args []string) int {
-	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
-	flags.Usage = func() {}
-	flags.Int("snapshot-count", 0, "")
-	flags.Bool("pre-vote", true, "")
-	gates := flags.String("feature-gates", "", "")
-	hang := flags.Bool("hang", false, "")
-	version := flags.Bool("version", false, "")
-	if slices.Equal(args, []string{"--help"}) {
-		fmt.Println("  --snapshot-count '1'\n\tNumber --of things.\n  -v, --pre-vote")
-		return 0
+// Guards: names, types, gates, hidden flags, deprecations and the version are read from what the components print.
+func TestRead(t *testing.T) {
+	t.Parallel()
+	want := Component{Version: "1.36.3", Gates: []string{"APIResponseCompression", "AllAlpha"}, Flags: []Flag{
+		{Name: "advertise-address", Type: "ip"},
+		{Name: "feature-gates", Type: "colonSeparatedMultimapStringString"},
+		{Name: "help", Type: "bool"},
+		{Name: "kubelet-port", Deprecated: "Flag --kubelet-port has been deprecated, it will go."},
+		{Name: "max-requests-inflight", Type: "int"},
+		{Name: "old"},
+		{Name: "profiling", Type: "bool"},
+		{Name: "request-timeout", Type: "duration"},
+		{Name: "v", Type: "Level"},
+		{Name: "version", Type: "version"},
+	}}
+	if got := apiServer(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if err := flags.Parse(args); err != nil {
-		return 2
+	c := ReadHelp(apiServerHelp)
+	if got, want := c.ReadAll(startLog), []string{"--kubelet-port=10250", `--old=a "b"`}; !slices.Equal(got, want) {
+		t.Errorf("hidden: %q, want %q", got, want)
 	}
-	switch {
-	case *gates != "":
-		fmt.Fprintf(os.Stderr, `E1121 15:40:59.001622   27906 run.go:72] "command failed" err="unrecognized feature gate: %s"`+"\n", *gates)
-		return 1
-	case *hang:
-		time.Sleep(time.Hour)
-	case len(os.Environ()) > 0:
-		fmt.Fprintln(os.Stderr, "an environment:", os.Environ())
-		return 1
-	case *version:
-		fmt.Println("etcd Version: 3.6.8\nGit SHA: unknown")
+
+	etcd := ReadHelp(etcdHelp)
+	etcd.ReadVersion("etcd Version: 3.6.8\nGit SHA: unknown\n", "")
+	want = Component{Version: "3.6.8", Gates: []string{"InitialCorruptCheck"}, Flags: []Flag{
+		{Name: "auto-compaction-retention", Type: "string"},
+		{Name: "feature-gates", Type: "string"},
+		{Name: "grpc-keepalive-min-time", Type: "duration"},
+		{Name: "pre-vote", Type: "bool"},
+		{Name: "snapshot-count", Type: "int"},
+		{Name: "wal-dir", Type: "string"},
+	}}
+	if !reflect.DeepEqual(etcd, want) {
+		t.Errorf("etcd:\ngot  %+v\nwant %+v", etcd, want)
 	}
-	return 0
 }
 
-func self(t *testing.T) Program {
-	t.Helper()
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+// Guards: every kind of refusal has the argument that it is about; what may be right is not refused.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	c := apiServer()
+	for arg, problem := range map[string]string{
+		"--advertise-address=":                               "",
+		"--advertise-address=10.0.0.1":                       "",
+		"--advertise-address=10.0.0":                         "it is no IP address",
+		"--feature-gates=AllAlpha=true,kube:AllAlpha=0":      "",
+		"--feature-gates=AllAlpha":                           "missing bool value for AllAlpha",
+		"--feature-gates=AllAlpha=on":                        "invalid value of AllAlpha=on, it must be true or false",
+		"--max-requests-inflight=0x10":                       "",
+		"--max_requests_inflight=many":                       `strconv.ParseInt: parsing "many": invalid syntax`,
+		"--profiling=perhaps":                                `strconv.ParseBool: parsing "perhaps": invalid syntax`,
+		"--request-timeout=5":                                `time: missing unit in duration "5"`,
+		"--v=abc":                                            `strconv.ParseUint: parsing "abc": invalid syntax`,
+		"--old=anything":                                     "",
+		"--version=v1.36.3":                                  "",
+		"--feature-gates=kube:AllAlpha=true,  ,AllAlpha=yes": "invalid value of AllAlpha=yes, it must be true or false",
+	} {
+		got := c.Check([]string{arg})
+		var want []Refusal
+		if problem != "" {
+			want = []Refusal{{Problem: problem}}
+		}
+		if !reflect.DeepEqual(got.Refused, want) {
+			t.Errorf("%s: %+v, want %+v", arg, got.Refused, want)
+		}
 	}
-	return Program{Name: "etcd", Path: path}
-}
-
-// All refusals are found in one go, each with the argument that it is about,
-// also where a flag stands twice and where the program does not say which it was.
-func TestAllRefusals(t *testing.T) {
-	t.Setenv("ETCD_NAME", "must not get there")
-	args := []string{"--snapshot-count=1", "--snapshot-cuont=1", "--snapshot-count=x", "--feature-gates=Nope", "--pre-vote=perhaps",
-		"--zzz=", "--pre-vote=true"}
-	got, err := self(t).Check(t.Context(), args)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := c.Check([]string{"--v=2", "--kublet-port=1", "--kubelet-port=1", "--v=x", "--feature-gates=Nope=true,AllAlpha=true"})
 	want := Answer{
-		Version: "3.6.8",
-		Flags:   []string{"snapshot-count", "pre-vote"},
-		Refused: []Refusal{
-			{Index: 1, Unknown: true},
-			{Index: 2, Problem: "parse error"},
-			{Index: 3, Problem: "unrecognized feature gate: Nope"},
-			{Index: 4, Problem: "parse error"},
-			{Index: 5, Unknown: true},
-		},
+		Refused:    []Refusal{{Index: 1, Unknown: true}, {Index: 3, Problem: `strconv.ParseUint: parsing "x": invalid syntax`}},
+		Deprecated: []string{"Flag --kubelet-port has been deprecated, it will go."},
+		Gates:      []string{"Nope"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
-// A program that is no component, hangs or cannot be started is an error, and not a refusal of the arguments.
-func TestCannotAsk(t *testing.T) {
+// Guards: the data of the payload is the same bytes for the same set, and is read back whole.
+func TestEncode(t *testing.T) {
 	t.Parallel()
-	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	for name, tc := range map[string]struct {
-		ctx     context.Context
-		program Program
-		args    []string
-		want    string
-	}{
-		"silent":  {t.Context(), Program{"etcd", "/bin/true"}, nil, "it does not tell its version"},
-		"failing": {t.Context(), Program{"etcd", "/bin/false"}, []string{"--a=b"}, "it says nothing"},
-		"missing": {t.Context(), Program{"etcd", "/nonexistent"}, nil, "no such file"},
-		"hanging": {short, self(t), []string{"--hang=true"}, "it took too long"},
-	} {
-		if _, err := tc.program.Check(tc.ctx, tc.args); err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s: %v", name, err)
-		}
+	set := Set{"kube-apiserver": apiServer(), "etcd": ReadHelp(etcdHelp)}
+	data, err := set.Encode()
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// The texts are those of the components of Kubernetes 1.36.3 and of etcd 3.6.8.
-func TestComplaints(t *testing.T) {
-	t.Parallel()
-	for stderr, want := range map[string]complaint{
-		"Error: unknown flag: --bogus\n": {flag: "bogus", unknown: true},
-		"Usage:\n  kube-scheduler [flags]\n\nError: invalid argument \"a \\\"b\" for \"-v, --v\" flag: strconv.ParseUint: parsing \"a \\\"b\": invalid syntax\n": {
-			flag: "v", value: `a "b`, problem: `strconv.ParseUint: parsing "a \"b": invalid syntax`},
-		"Error: invalid argument \"x\" for \"--max-requests-inflight\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\n": {
-			flag: "max-requests-inflight", value: "x", problem: `strconv.ParseInt: parsing "x": invalid syntax`},
-		"E1121 15:40:59.144482   27919 run.go:72] \"command failed\" err=\"missing bool value for Foo\"\n": {
-			problem: "missing bool value for Foo"},
-		"flag provided but not defined: -zzz\nUsage:\n":                                                     {flag: "zzz", unknown: true},
-		"invalid value \"abc\" for flag -snapshot-count: parse error\nUsage:\n":                             {flag: "snapshot-count", value: "abc", problem: "parse error"},
-		"invalid boolean value \"yes\" for -pre-vote: parse error\nUsage:\n":                                {flag: "pre-vote", value: "yes", problem: "parse error"},
-		"invalid value \"foo\" for flag -listen-client-urls: URL scheme must be http, https, unix: foo\n\n": {flag: "listen-client-urls", value: "foo", problem: "URL scheme must be http, https, unix: foo"},
-		"panic: runtime error\n": {},
-	} {
-		if got := complaintIn(stderr); got != want {
-			t.Errorf("%q:\ngot  %+v\nwant %+v", stderr, got, want)
-		}
+	got, err := Decode(data)
+	if err != nil || !reflect.DeepEqual(got, set) {
+		t.Errorf("%v: %+v", err, got)
 	}
-	if got := deprecatedIn("Flag --a has been deprecated, use b\nFlag b\n"); !slices.Equal(got, []string{"Flag --a has been deprecated, use b"}) {
-		t.Error(got)
+	if again, _ := got.Encode(); string(again) != string(data) {
+		t.Error("the bytes differ")
+	}
+	if names := got.Names("kube-apiserver"); !slices.Contains(names, "old") || !slices.Contains(names, "AllAlpha") {
+		t.Errorf("names: %q", names)
+	}
+	if _, err := Decode([]byte("{")); err == nil {
+		t.Error("damaged data was read")
 	}
 }

@@ -24,6 +24,7 @@ type index struct {
 	Components []string `json:"components"` // the names of the symlinks
 	Size       int64    `json:"size"`       // of the components file, bytes
 	SHA256     string   `json:"sha256"`     // of the components file, hex
+	About      []byte   `json:"about"`      // a zstd frame: data about the components
 	Chunks     []chunk  `json:"chunks"`
 }
 

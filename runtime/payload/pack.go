@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -19,6 +20,7 @@ type Source struct {
 	Path       string   // the multi-call binary
 	Version    string   // of Kubernetes: "v1.36.3"
 	Components []string // the names under which the binary is to be started
+	About      []byte   // what Payload.About returns: data about the components
 }
 
 // Pack writes the payload of src to w. It holds the file in memory, and keeps
@@ -29,6 +31,9 @@ func Pack(w io.Writer, src Source) error {
 		return fmt.Errorf("cannot pack the components: %w", err)
 	}
 	x := &index{Version: src.Version, Components: src.Components, Size: int64(len(file)), SHA256: sum(file)}
+	if x.About, err = compressAbout(src.About); err != nil {
+		return fmt.Errorf("cannot pack %s: %w", src.Path, err)
+	}
 	frames, err := x.compress(file)
 	if err != nil {
 		return fmt.Errorf("cannot pack %s: %w", src.Path, err)
@@ -62,7 +67,12 @@ func Packed(path string, src Source) (bool, error) {
 	if err != nil {
 		return false, nil // damaged, or of another format: it is packed again
 	}
-	return x.SHA256 == sum(file) && x.Version == src.Version && fmt.Sprint(x.Components) == fmt.Sprint(src.Components), nil
+	about, err := expandAbout(x.About)
+	if err != nil {
+		return false, nil // damaged
+	}
+	return x.SHA256 == sum(file) && x.Version == src.Version && bytes.Equal(about, src.About) &&
+		slices.Equal(x.Components, src.Components), nil
 }
 
 func sum(file []byte) string {

@@ -62,6 +62,18 @@ func (p *Payload) Version() string { return p.index.Version }
 // Components are the names of the programs in the payload.
 func (p *Payload) Components() []string { return slices.Clone(p.index.Components) }
 
+// About is data about the components that was packed with them: which flags they have (package flagcheck reads it).
+func (p *Payload) About() ([]byte, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	data, err := expandAbout(p.index.About)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what the payload says of its components: %w", err)
+	}
+	return data, nil
+}
+
 // Size is the length of the staged file in bytes.
 func (p *Payload) Size() int64 { return p.index.Size }
 

@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +19,7 @@ import (
 // code in an ELF file, of three chunks, the last one short.
 func packed(t testing.TB) (raw []byte, src Source) {
 	t.Helper()
-	src = Source{Path: filepath.Join(t.TempDir(), "program"), Version: "v1.2.3", Components: Names()}
+	src = Source{Path: filepath.Join(t.TempDir(), "program"), Version: "v1.2.3", Components: Names(), About: []byte("has flags")}
 	if err := os.WriteFile(src.Path, program3(t), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -95,42 +92,14 @@ func TestStageWritesWhatWasPacked(t *testing.T) {
 	if p.Digest() != sum(want) || p.Version() != "v1.2.3" || !reflect.DeepEqual(p.Components(), Names()) {
 		t.Errorf("the index says %s %s %v", p.Digest(), p.Version(), p.Components())
 	}
+	if about, err := p.About(); err != nil || string(about) != "has flags" {
+		t.Errorf("it says of its components %q, %v", about, err)
+	}
 	if err := p.Verify(t.Context(), dir); err != nil {
 		t.Errorf("Verify of a fresh stage: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != len(Names())+1 {
 		t.Errorf("the directory holds %v, %v", entries, err)
-	}
-}
-
-// What Memory unpacks is what was packed, and nothing of it is in any directory.
-func TestMemory(t *testing.T) {
-	t.Parallel()
-	raw, src := packed(t)
-	file, err := open(t, raw).Memory(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	want, err := os.ReadFile(src.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("it differs from what was packed (%v)", err)
-	}
-	info, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Nlink != 0 || info.Mode()&0o100 == 0 {
-		t.Errorf("%+v: it has a name, or cannot be executed", info.Sys())
-	}
-	damaged := slices.Clone(raw)
-	damaged[len(damaged)-100] ^= 1
-	if _, err := open(t, damaged).Memory(t.Context()); err == nil {
-		t.Error("a damaged payload was unpacked")
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/evidence"
+	"github.com/kubecrank/kubecrank/runtime/flagcheck"
 )
 
 // lab is a node whose certificates, manifests and components are made, and
@@ -322,7 +323,11 @@ func (l *lab) record(wants map[string]expectation) {
 		if _, wanted := wants[pod.Name]; !wanted {
 			continue
 		}
-		e := evidence.Gather(status, pod, pod.Containers[0], evidence.Options{Root: l.root, Components: []string{l.components}})
+		names := func(program string) []string {
+			help, _ := exec.Command(filepath.Join(l.components, program), "--help").CombinedOutput() // without it there is no suggestion
+			return flagcheck.Set{program: flagcheck.ReadHelp(string(help))}.Names(program)
+		}
+		e := evidence.Gather(status, pod, pod.Containers[0], evidence.Options{Root: l.root, Names: names})
 		d, _ := diagnose.Diagnose(e)
 		wrong := d.Values["flag"] + d.Values["gate"]
 		e.Names = slices.DeleteFunc(e.Names, func(name string) bool { return !strings.HasPrefix(name, wrong[:min(3, len(wrong))]) })
