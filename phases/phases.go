@@ -31,8 +31,8 @@ type State struct {
 	Remarks []string
 }
 
-// Payload is what is known of the embedded components. The zero value means
-// that there are none, so that nothing is staged.
+// Payload is what is known of the components. Without a Digest they lie on the
+// machine already, so that nothing is staged.
 type Payload struct {
 	Digest  string // Components.Digest
 	Size    int64  // bytes on disk once staged; 0 if unknown

@@ -17,14 +17,15 @@ import (
 )
 
 // kubernetesVersion is kubeadm's KubernetesVersionCheck: it compares with the
-// components that are to run, where kubeadm can only compare with itself.
+// components that are to run, where kubeadm can only compare with itself. It is
+// for a dry-run, which takes every version: a run has refused another one before.
 func kubernetesVersion(s *State) []plan.Check {
 	const name = "KubernetesVersion"
 	want, have := s.Config.KubernetesVersion, s.Payload.Version
 	if have == "" || have == want {
 		return ok(name, "")
 	}
-	return warning(name, fmt.Sprintf("the configuration is for Kubernetes %s, the components inside this program are %s", want, have),
+	return warning(name, fmt.Sprintf("the configuration is for Kubernetes %s, the components are %s: init refuses that", want, have),
 		"give components of that version with --components-dir, or leave out kubernetesVersion")
 }
 

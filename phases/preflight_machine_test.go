@@ -48,7 +48,7 @@ func TestPreflightOfTheMachine(t *testing.T) {
 		want   []string // prefixes, in order
 	}{
 		"another version": {config: func(c *config.Config) { c.KubernetesVersion = "v1.35.4" }, want: []string{
-			"warning KubernetesVersion: the configuration is for Kubernetes v1.35.4, the components inside this program are v1.36.3"}},
+			"warning KubernetesVersion: the configuration is for Kubernetes v1.35.4, the components are v1.36.3: init refuses that"}},
 		"a firewall":                    {facts: func(f *facts.Facts) { f.Firewalld = true }, want: []string{"warning Firewalld: firewalld is active"}},
 		"a firewall before nobody else": {facts: func(f *facts.Facts) { f.Firewalld = true }, config: loopback},
 		"swap":                          {facts: func(f *facts.Facts) { f.Swap = true }, want: []string{"warning Swap: swap is on"}},

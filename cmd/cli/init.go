@@ -96,6 +96,9 @@ func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
 	if opts.dryRun {
 		return run.dryRun(opts.format)
 	}
+	if err := run.checkVersion(ctx, opts.phase); err != nil {
+		return err
+	}
 	result, err := run.apply(ctx)
 	var failed *plan.PreflightError
 	switch {
