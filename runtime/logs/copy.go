@@ -84,7 +84,7 @@ type follower struct {
 
 // copyRestarts copies the log of one restart and, when following, of those after it.
 func copyRestarts(ctx context.Context, w io.Writer, dir string, opts Options, f follower) error {
-	c, err := openCursor(dir, f.restart, opts.Tail)
+	c, err := openCursor(ctx, dir, f.restart, tail{lines: opts.Tail, perLine: longestTail})
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func copyRestarts(ctx context.Context, w io.Writer, dir string, opts Options, f 
 			ended = true
 			continue
 		case found:
-			following, err := openCursor(dir, next, -1)
+			following, err := openCursor(ctx, dir, next, tail{lines: -1})
 			if err != nil {
 				return err
 			}

@@ -1,8 +1,7 @@
 package logs
 
 import (
-	"bytes"
-	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,22 +16,24 @@ import (
 // right while the live file is rotated under it, by us (the head is dropped) or by a kubelet (the
 // file is renamed).
 type cursor struct {
+	ctx     context.Context // of every wait for a lock
 	dir     string
 	restart int
 	queue   []*segment // rotated files to be read before the live one, oldest first
 	live    *os.File   // nil when there is none
 	offset  int64      // in the live file, counted from its first byte that was not dropped
+	cut     bool       // it began in the middle of a line
 	seen    string     // stamp of the newest rotated file when offset was last made right
 }
 
-// openCursor opens the log of one restart: at its beginning, or tail lines before its end when tail is not negative.
-func openCursor(dir string, restart, tail int) (*cursor, error) {
-	c := &cursor{dir: dir, restart: restart}
-	unlock, err := c.lock()
+// openCursor opens the log of one restart, at its beginning or where its tail begins.
+func openCursor(ctx context.Context, dir string, restart int, tail tail) (*cursor, error) {
+	c := &cursor{ctx: ctx, dir: dir, restart: restart}
+	release, err := c.lock()
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer release()
 	err = c.start(tail)
 	if err != nil {
 		c.close()
@@ -41,7 +42,7 @@ func openCursor(dir string, restart, tail int) (*cursor, error) {
 	return c, nil
 }
 
-func (c *cursor) start(tail int) error {
+func (c *cursor) start(tail tail) error {
 	files, err := rotated(c.dir, c.restart)
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func (c *cursor) start(tail int) error {
 	if c.live == nil && len(c.queue) == 0 {
 		return fmt.Errorf("no log of restart %d: %w", c.restart, fs.ErrNotExist)
 	}
-	if tail < 0 {
+	if tail.lines < 0 {
 		return nil
 	}
 	return c.seekTail(tail)
@@ -95,11 +96,11 @@ func (c *cursor) Read(buf []byte) (int, error) {
 
 // readLive reads from the live file. When a rotation has overtaken the reader it fills the queue instead.
 func (c *cursor) readLive(buf []byte) (int, error) {
-	unlock, err := c.lock()
+	release, err := c.lock()
 	if err != nil {
 		return 0, err
 	}
-	defer unlock()
+	defer release()
 	if err := c.catchUp(); err != nil || len(c.queue) > 0 {
 		return 0, err
 	}
@@ -125,32 +126,20 @@ func (c *cursor) readLive(buf []byte) (int, error) {
 }
 
 // lock keeps rotations away until unlock is called. The live file is opened if it is not yet.
-func (c *cursor) lock() (unlock func(), err error) {
+func (c *cursor) lock() (release func(), err error) {
+	lock, err := lockDir(c.ctx, c.dir, unix.LOCK_SH, readPatience)
+	if err != nil {
+		return nil, err
+	}
 	if c.live == nil {
-		f, err := os.OpenFile(livePath(c.dir, c.restart), os.O_RDONLY|unix.O_NOFOLLOW, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			return func() {}, nil
-		}
-		if err != nil {
+		f, err := openLog(c.ctx, livePath(c.dir, c.restart), os.O_RDONLY, readPatience)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			unlock(lock)
 			return nil, err
 		}
 		c.live = f
 	}
-	locked := c.live
-	for {
-		err := unix.Flock(int(locked.Fd()), unix.LOCK_SH)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot lock log: %w", err)
-		}
-		return func() {
-			if c.live == locked { // else it was closed, which unlocks
-				_ = unix.Flock(int(locked.Fd()), unix.LOCK_UN) // cannot fail on a descriptor that is locked
-			}
-		}, nil
-	}
+	return func() { unlock(lock) }, nil
 }
 
 // catchUp makes offset right after rotations: bytes that went to rotated files are no longer in the live
@@ -163,6 +152,15 @@ func (c *cursor) catchUp() error {
 	behind := false // the reader's place is in a rotated file
 	for _, f := range files {
 		if f.stamp <= c.seen {
+			continue
+		}
+		if f.gone > 0 {
+			c.seen = f.stamp
+			if c.offset >= f.gone {
+				c.offset -= f.gone
+			} else {
+				behind = true // what the reader has missed is lost
+			}
 			continue
 		}
 		info, err := os.Lstat(filepath.Join(c.dir, f.name))
@@ -213,7 +211,7 @@ func (c *cursor) reopen() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(livePath(c.dir, c.restart), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := openLog(c.ctx, livePath(c.dir, c.restart), os.O_RDONLY, readPatience)
 	if err != nil {
 		return err
 	}
@@ -224,7 +222,10 @@ func (c *cursor) reopen() error {
 
 // push opens a rotated file, so that it can be read even when it is removed meanwhile, and queues it.
 func (c *cursor) push(f logFile, from int64) error {
-	file, err := os.OpenFile(filepath.Join(c.dir, f.name), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if f.gone > 0 {
+		return nil
+	}
+	file, err := openLog(c.ctx, filepath.Join(c.dir, f.name), os.O_RDONLY, readPatience)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // too old to be kept
 	}
@@ -233,51 +234,6 @@ func (c *cursor) push(f logFile, from int64) error {
 	}
 	c.queue = append(c.queue, &segment{name: f.name, file: file, gzipped: f.gzipped(), offset: from})
 	return nil
-}
-
-// segment is a rotated file: it does not change any more.
-type segment struct {
-	name    string
-	file    *os.File
-	gzipped bool
-	offset  int64
-	plain   *bytes.Reader // of a gzipped file, once it is read
-}
-
-func (s *segment) close() { _ = s.file.Close() }
-
-func (s *segment) read(buf []byte) (int, error) {
-	r, _, err := s.reader()
-	if err != nil {
-		return 0, err
-	}
-	n, err := r.ReadAt(buf, s.offset)
-	s.offset += int64(n)
-	return n, err
-}
-
-// reader returns the segment's content and its length. A gzipped one is unpacked into memory: a kubelet
-// rotates at 10 MiB.
-func (s *segment) reader() (io.ReaderAt, int64, error) {
-	if !s.gzipped {
-		info, err := s.file.Stat()
-		if err != nil {
-			return nil, 0, err
-		}
-		return s.file, info.Size(), nil
-	}
-	if s.plain == nil {
-		z, err := gzip.NewReader(s.file)
-		if err != nil {
-			return nil, 0, err
-		}
-		data, err := io.ReadAll(z)
-		if err != nil {
-			return nil, 0, err
-		}
-		s.plain = bytes.NewReader(data)
-	}
-	return s.plain, s.plain.Size(), nil
 }
 
 // extent is where the data of a live file starts and ends.

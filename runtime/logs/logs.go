@@ -12,8 +12,11 @@
 // Copy reads all of it in order, follows it through rotations and restarts, and understands plain lines
 // and the CRI's format; so it also serves logs that containerd wrote and a kubelet rotated (renamed, gzipped).
 //
-// Readers and Rotate keep out of each other's way with flock on the live file: shared for one read,
-// exclusive for one rotation. The writer knows nothing of it.
+// Readers and Rotate keep out of each other's way with flock on a file of their own, .lock: shared for one read,
+// exclusive for one rotation. The writer knows nothing of it. No lock is taken on a file that a writer has open, and
+// every wait has an end: a container must not be able to hold up those who look at its log.
+//
+// What is kept of a container is bounded in bytes: see Policy.
 //
 // A program that opens /dev/stderr with O_TRUNC (a shell's "> /dev/stderr") truncates its own log: the price of
 // having no pipe.
@@ -79,27 +82,6 @@ func NextRestart(dir string) (int, error) {
 	return files[len(files)-1].restart + 1, nil
 }
 
-// Prune removes the logs of all but the newest keep restarts; at least two are kept, so that the
-// previous log is always there.
-func Prune(dir string, keep int) error {
-	files, err := list(dir)
-	if err != nil {
-		return fmt.Errorf("cannot prune logs: %w", err)
-	}
-	numbers := restarts(files)
-	if len(numbers) <= max(keep, 2) {
-		return nil
-	}
-	oldest := numbers[len(numbers)-max(keep, 2)]
-	var errs []error
-	for _, f := range files {
-		if f.restart < oldest {
-			errs = append(errs, remove(filepath.Join(dir, f.name)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove old log: %w", err)
@@ -112,6 +94,7 @@ type logFile struct {
 	name    string
 	restart int
 	stamp   string // of a rotated file, without ".gz"; "" for the live file
+	gone    int64  // no file: so many bytes were dropped instead of being rotated
 }
 
 func (f logFile) gzipped() bool { return strings.HasSuffix(f.name, gzipSuffix) }
@@ -166,13 +149,20 @@ func list(dir string) ([]logFile, error) {
 	return slices.CompactFunc(files, func(a, b logFile) bool { return a.restart == b.restart && a.stamp == b.stamp }), nil
 }
 
-// rotated returns the rotated files of one restart, oldest first.
+// rotated returns the rotated files of one restart, and what was dropped instead of being rotated, oldest first.
 func rotated(dir string, restart int) ([]logFile, error) {
 	files, err := list(dir)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(files, func(f logFile) bool { return f.restart != restart || f.stamp == "" }), nil
+	files = slices.DeleteFunc(files, func(f logFile) bool { return f.restart != restart || f.stamp == "" })
+	gone, err := droppedOf(livePath(dir, restart))
+	if err != nil || len(gone) == 0 {
+		return files, err
+	}
+	files = append(files, gone...)
+	slices.SortStableFunc(files, func(a, b logFile) int { return strings.Compare(a.stamp, b.stamp) })
+	return files, nil
 }
 
 // restarts returns the restart numbers that have logs, ascending.

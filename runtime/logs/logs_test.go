@@ -120,14 +120,14 @@ func TestPruneKeepsPrevious(t *testing.T) {
 		all[fmt.Sprintf("%d.log", i)] = ""
 	}
 	write(t, dir, all)
-	if err := Prune(dir, 5); err != nil {
+	if err := Prune(t.Context(), dir, 5, Policy{MaxBytes: 1 << 20, MaxFiles: 5}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"10.log", "11.log", "12.log", "12.log.20260101-000000", "8.log", "9.log", "foreign"}
 	if got := names(t, dir); !slices.Equal(got, want) {
 		t.Errorf("left %v, want %v", got, want)
 	}
-	if err := Prune(dir, 0); err != nil { // a nonsensical policy does not lose the previous log
+	if err := Prune(t.Context(), dir, 0, Policy{MaxBytes: 1 << 20, MaxFiles: 5}); err != nil { // a nonsensical policy does not lose the previous log
 		t.Fatal(err)
 	}
 	want = []string{"11.log", "12.log", "12.log.20260101-000000", "foreign"}

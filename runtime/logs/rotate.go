@@ -22,18 +22,26 @@ type Policy struct {
 	MaxFiles int   // per restart, the live file included; the kubelet's containerLogMaxFiles, 5
 }
 
+// rotatedBytes is what the rotated files of a log may hold together. A file may be twice as long as MaxBytes, for a log
+// grows between two looks at it.
+func (p Policy) rotatedBytes() int64 { return 2 * p.MaxBytes * int64(max(p.MaxFiles-1, 1)) }
+
 // Rotate moves the head of a live log file to a rotated file if the live file has grown to the
-// policy's size, while its writer goes on appending, and removes the oldest rotated files. No byte is
-// lost: the head is copied, synced, and only then dropped from the live file, in whole blocks, under
-// the inode's lock that appends take too. On ext4 and XFS the file gets shorter (COLLAPSE_RANGE); elsewhere
-// a hole takes the place of the head (PUNCH_HOLE), which readers skip. When readers keep the file
-// busy, it is left for the next time. The file may have any name, if only its writers open it O_APPEND.
+// policy's size, while its writer goes on appending, and removes the oldest rotated files. The head is copied, synced,
+// and only then dropped from the live file, in whole blocks, under the inode's lock that appends take too. On ext4 and
+// XFS the file gets shorter (COLLAPSE_RANGE); elsewhere a hole takes the place of the head (PUNCH_HOLE), which readers
+// skip. The file may have any name, if only its writers open it O_APPEND.
+//
+// No byte is lost unless there are too many, or no room: a burst of more than the policy keeps loses its oldest bytes
+// before anything is copied, and so does a log on a full disk. Rotate returns a *DroppedError then, and true. It
+// returns a *BusyError when readers keep the log locked.
 //
 // Killed anywhere, the next Recover or Rotate puts things right. For 1.log there is, in turn:
 //
 //	.1.log.tmp                 the copy that is being made: of no use
 //	.1.log.START-SIZE.pending  the copy is whole; the head of 1.log may be dropped or not
 //	1.log.TIME                 the head is dropped
+//	.1.log.TIME.gone-N         N bytes were dropped and not copied: for readers that count
 func Rotate(ctx context.Context, path string, policy Policy) (bool, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -43,10 +51,11 @@ func Rotate(ctx context.Context, path string, policy Policy) (bool, error) {
 		return false, nil
 	}
 	done, err := rotate(ctx, path, policy)
-	if err != nil {
+	var dropped *DroppedError
+	if err != nil && !errors.As(err, &dropped) {
 		return false, fmt.Errorf("cannot rotate log %s: %w", path, err)
 	}
-	return done, nil
+	return done, err
 }
 
 // Recover finishes or takes back a rotation of the live log file that was cut short. Whoever adopts
@@ -55,12 +64,13 @@ func Recover(ctx context.Context, path string) error {
 	if left, err := leftovers(path); err != nil || len(left) == 0 {
 		return err
 	}
-	f, err := lockLive(ctx, path)
-	if errors.Is(err, errBusy) {
+	f, release, err := lockLive(ctx, path)
+	var busy *BusyError
+	if errors.As(err, &busy) {
 		return nil // the next rotation does it
 	}
 	if err == nil {
-		defer f.Close()
+		defer release()
 		err = recoverLocked(f, path)
 	}
 	if err != nil {
@@ -69,15 +79,26 @@ func Recover(ctx context.Context, path string) error {
 	return nil
 }
 
-func rotate(ctx context.Context, path string, policy Policy) (bool, error) {
-	f, err := lockLive(ctx, path)
-	if errors.Is(err, errBusy) {
-		return false, nil
+// lockLive opens the live file and takes the lock that keeps readers out.
+func lockLive(ctx context.Context, path string) (f *os.File, release func(), err error) {
+	lock, err := lockDir(ctx, filepath.Dir(path), unix.LOCK_EX, rotatePatience)
+	if err != nil {
+		return nil, nil, err
 	}
+	f, err = openLog(ctx, path, os.O_RDWR, rotatePatience)
+	if err != nil {
+		unlock(lock)
+		return nil, nil, err
+	}
+	return f, func() { f.Close(); unlock(lock) }, nil
+}
+
+func rotate(ctx context.Context, path string, policy Policy) (bool, error) {
+	f, release, err := lockLive(ctx, path)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer release()
 	if err := recoverLocked(f, path); err != nil {
 		return false, err
 	}
@@ -89,24 +110,47 @@ func rotate(ctx context.Context, path string, policy Policy) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	var lost *DroppedError
+	if excess := (size - start - policy.rotatedBytes()) / block * block; excess > 0 {
+		if lost, err = dropOldest(f, path, start+excess, "it grew by more than is kept of it"); err != nil {
+			return false, err
+		}
+		if start, size, err = extent(f); err != nil {
+			return false, err
+		}
+	}
 	end := (size - 1) / block * block // a range that reaches the end cannot be collapsed
 	if end <= start {
-		return false, nil
+		return lost != nil, lost.orNil()
 	}
-	pending := hidden(path, fmt.Sprintf("%d-%d.pending", start, size))
+	err = move(f, path, start, end)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		lost, err = lost.and(makeRoom(f, path, policy, block))
+		return err == nil, errors.Join(err, lost.orNil())
+	}
+	if err != nil {
+		return false, errors.Join(err, lost.orNil())
+	}
+	return true, errors.Join(removeExcess(path, policy), lost.orNil())
+}
+
+// move makes a rotated file of the bytes [start, end).
+func move(f *os.File, path string, start, end int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	pending := hidden(path, fmt.Sprintf("%d-%d.pending", start, info.Size()))
 	if err := copyHead(f, start, end, path, pending); err != nil {
-		return false, err
+		return err
 	}
 	if err := f.Sync(); err != nil { // what is still dirty would be written under the lock that the writer waits for
-		return false, errors.Join(err, remove(pending))
+		return errors.Join(err, remove(pending))
 	}
 	if err := dropHead(f, end); err != nil {
-		return false, errors.Join(err, remove(pending)) // the head is still in the live file
+		return errors.Join(err, remove(pending)) // the head is still in the live file
 	}
-	if err := publish(path, pending); err != nil {
-		return false, err
-	}
-	return true, removeExcess(path, policy.MaxFiles)
+	return publish(path, pending)
 }
 
 // copyHead writes the bytes [start, end) of f to pending, durably.
@@ -157,22 +201,35 @@ func dropHead(f *os.File, end int64) error {
 	return nil
 }
 
-// publish gives a pending copy its final name, later in order than every other rotated file even if the
-// clock went back. The name is the kubelet's (container_log_manager.go: timestampFormat), but in UTC: local time
-// repeats an hour every autumn.
+// publish gives a pending copy its final name.
 func publish(path, pending string) error {
-	others, err := rotatedOf(path)
+	stamp, err := nextStamp(path)
 	if err != nil {
 		return err
 	}
+	return os.Rename(pending, path+"."+stamp)
+}
+
+// nextStamp is the time that names a rotated file, later than that of every other one even if the
+// clock went back. The format is the kubelet's (container_log_manager.go: timestampFormat), but in UTC: local time
+// repeats an hour every autumn.
+func nextStamp(path string) (string, error) {
+	others, err := rotatedOf(path)
+	if err != nil {
+		return "", err
+	}
+	gone, err := droppedOf(path)
+	if err != nil {
+		return "", err
+	}
 	now := time.Now().UTC()
-	if len(others) > 0 {
-		newest, err := time.Parse(stampFormat, others[len(others)-1].stamp)
+	for _, other := range append(others, gone...) {
+		newest, err := time.Parse(stampFormat, other.stamp)
 		if err == nil && !now.Truncate(time.Second).After(newest) {
 			now = newest.Add(time.Second)
 		}
 	}
-	return os.Rename(pending, path+"."+now.Format(stampFormat))
+	return now.Format(stampFormat), nil
 }
 
 const stampFormat = "20060102-150405"
@@ -194,19 +251,6 @@ func rotatedOf(path string) ([]logFile, error) {
 		}
 	}
 	return slices.CompactFunc(files, func(a, b logFile) bool { return a.stamp == b.stamp }), nil
-}
-
-func removeExcess(path string, maxFiles int) error {
-	files, err := rotatedOf(path)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for len(files) > max(maxFiles-1, 1) {
-		errs = append(errs, remove(filepath.Join(filepath.Dir(path), files[0].name)))
-		files = files[1:]
-	}
-	return errors.Join(errs...)
 }
 
 // recoverLocked finishes or takes back what a killed rotation left.
@@ -250,7 +294,7 @@ func headDropped(f *os.File, path, pending string) (bool, error) {
 	if _, err := fmt.Sscanf(name, "%d-%d.pending", &startBefore, &sizeBefore); err == nil && (start > startBefore || size < sizeBefore) {
 		return true, nil
 	}
-	p, err := os.Open(pending)
+	p, err := os.OpenFile(pending, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false, err
 	}
@@ -273,38 +317,6 @@ func isPrefix(p, of io.Reader) (bool, error) {
 			return false, nil
 		}
 	}
-}
-
-// errBusy: readers kept the live file locked.
-var errBusy = errors.New("the log is being read")
-
-// lockLive opens the live file and takes the lock that keeps readers out; closing it gives the lock back.
-// It gives up after a tenth of a second: a reader holds its lock for one read only, but
-// anybody who may read the file could hold one for ever.
-func lockLive(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	for range 50 {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			break
-		}
-		err = errBusy
-		select {
-		case <-ctx.Done():
-			err = ctx.Err()
-		case <-time.After(2 * time.Millisecond):
-			continue
-		}
-		break
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // dataStart is the offset of the first byte that was not dropped; there always is one, unless f is empty.
@@ -335,7 +347,8 @@ func leftovers(path string) ([]string, error) {
 	}
 	var left []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), filepath.Base(hidden(path, ""))) {
+		suffix, ok := strings.CutPrefix(e.Name(), filepath.Base(hidden(path, "")))
+		if ok && (suffix == "tmp" || strings.HasSuffix(suffix, ".pending")) {
 			left = append(left, filepath.Join(filepath.Dir(path), e.Name()))
 		}
 	}

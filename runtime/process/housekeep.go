@@ -18,16 +18,17 @@ import (
 // Housekeep rotates the logs of running containers, removes those of old restarts and of earlier pods of
 // the same name, and writes records that could not be written when a container started.
 func (r *Runtime) Housekeep(ctx context.Context) error {
+	policy := logs.Policy{MaxBytes: r.opts.LogMaxBytes, MaxFiles: r.opts.LogMaxFiles}
 	var errs []error
 	for _, c := range r.running() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := logs.Rotate(ctx, c.info.LogPath, logs.Policy{MaxBytes: r.opts.LogMaxBytes, MaxFiles: r.opts.LogMaxFiles})
+		_, err := logs.Rotate(ctx, c.info.LogPath, policy)
 		errs = append(errs, err, c.record())
 	}
 	for _, dir := range r.takeCrowded() {
-		if err := logs.Prune(dir, r.opts.KeepRestarts); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := logs.Prune(ctx, dir, r.opts.KeepRestarts, policy); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
