@@ -23,6 +23,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 // With KUBECRANK_FAULTS=all every step boundary is tried with a process that
@@ -237,6 +238,11 @@ const (
 	childRoot = "KUBECRANK_TEST_ROOT"
 	childDies = "KUBECRANK_TEST_DIES" // at this boundary; 0: not by itself
 )
+
+func TestMain(m *testing.M) {
+	guardian.Guard()
+	os.Exit(m.Run())
+}
 
 // TestChild is the process that dies. Alone it does nothing.
 func TestChild(t *testing.T) {

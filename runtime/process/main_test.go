@@ -22,12 +22,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 // The test binary is also the containers and the supervisor that is killed. The environment says which.
 func TestMain(m *testing.M) {
 	switch os.Getenv("PROCESS_TEST") {
 	case "":
+		guardian.Guard()
 		os.Exit(m.Run())
 	case "supervisor":
 		superviseAndWait()

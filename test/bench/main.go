@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 // options are the flags.
@@ -58,6 +60,7 @@ func main() {
 		return nil
 	})
 	flag.Parse()
+	guardian.Guard()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {

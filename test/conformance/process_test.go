@@ -1,12 +1,19 @@
 package conformance
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/process"
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
+
+func TestMain(m *testing.M) {
+	guardian.Guard()
+	os.Exit(m.Run())
+}
 
 // The runtime on host processes.
 func TestProcess(t *testing.T) {

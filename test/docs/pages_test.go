@@ -10,9 +10,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 var program = flag.String("kubecrank", "../../bin/kubecrank", "the program under test; its name must be kubecrank")
+
+func TestMain(m *testing.M) {
+	guardian.Guard()
+	os.Exit(m.Run())
+}
 
 // TestPages runs every page that shows commands.
 func TestPages(t *testing.T) {

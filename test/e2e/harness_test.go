@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 var (
@@ -35,6 +36,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	guardian.Guard()
 	flag.Parse()
 	path, err := filepath.Abs(*program)
 	if err == nil {

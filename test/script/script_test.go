@@ -24,11 +24,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/kubecrank/kubecrank/cmd/cli"
+	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
 var update = flag.Bool("update", false, "write the goldens inside the scripts again")
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) != "kubecrank" { // that is a command of a script
+		guardian.Guard()
+	}
 	testscript.Main(m, map[string]func(){
 		"kubecrank": func() { os.Exit(int(cli.Main(context.Background(), os.Args[1:], cli.OSStdio()))) },
 	})
