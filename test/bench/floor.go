@@ -14,6 +14,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // floor is the fastest way to the same control plane: no staging, no
@@ -140,9 +142,11 @@ func (f *floor) run(ctx context.Context) (r floorRun, err error) {
 	r.ready = last(r.at)
 	r.cpu = map[string]time.Duration{}
 	for name, cmd := range procs {
-		if r.cpu[name], err = ticks(cmd.Process.Pid); err != nil {
+		stat, err := procfs.ReadStat(cmd.Process.Pid)
+		if err != nil {
 			return r, err
 		}
+		r.cpu[name] = stat.CPU
 	}
 	r.stop = f.stop(procs)
 	return r, nil

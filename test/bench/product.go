@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/test/largest"
 )
@@ -118,11 +119,14 @@ func (p *product) up(ctx context.Context) (r productRun, err error) {
 		if pod.StartedAt != nil {
 			r.started[pod.Name] = pod.StartedAt.Sub(start)
 		}
-		if r.cpu[pod.Name], err = ticks(pod.PID); err != nil {
+		stat, err := procfs.ReadStat(pod.PID)
+		if err != nil {
 			return r, err
 		}
+		r.cpu[pod.Name] = stat.CPU
 	}
-	r.cpu["supervisor"], err = ticks(status.Supervisor.PID)
+	stat, err := procfs.ReadStat(status.Supervisor.PID)
+	r.cpu["supervisor"] = stat.CPU
 	return r, err
 }
 

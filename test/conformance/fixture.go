@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/source"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
@@ -317,11 +318,9 @@ func (f *fixture) kill(pod, container string) {
 // uptime is the clock of the containers.
 func (f *fixture) uptime() time.Duration {
 	f.Helper()
-	data, err := os.ReadFile("/proc/uptime")
+	up, err := procfs.Uptime()
 	f.must(err)
-	seconds, err := strconv.ParseFloat(strings.Fields(string(data))[0], 64)
-	f.must(err)
-	return time.Duration(seconds * float64(time.Second))
+	return up
 }
 
 // between wants that something took at least so long, and not for ever.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // session is a bash that reads commands as it would from a terminal: directory,
@@ -196,49 +199,50 @@ func (s *session) end(t *testing.T) {
 // process is a process that was started in the session.
 type process struct {
 	pid  int
-	args string
+	args []string // none while it is in the middle of execve
 }
 
 func describe(all []process) []string {
 	var lines []string
 	for _, p := range all {
-		lines = append(lines, fmt.Sprintf("  %d %s", p.pid, p.args))
+		lines = append(lines, fmt.Sprintf("  %d %s", p.pid, strings.Join(p.args, " ")))
 	}
 	return lines
 }
 
 // processes are those that have to do with the session's directories, the shell itself excepted.
 func (s *session) processes() []process {
-	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well-formed
+	pids, err := procfs.PIDs()
+	if err != nil {
+		panic(err) // a machine without /proc
+	}
 	var found []process
-	for _, dir := range dirs {
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || pid == os.Getpid() || s.bash != nil && s.bash.Process != nil && pid == s.bash.Process.Pid {
+	for _, pid := range pids {
+		if pid == os.Getpid() || s.bash != nil && s.bash.Process != nil && pid == s.bash.Process.Pid {
 			continue
 		}
-		if s.owns(dir) {
-			cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // gone meanwhile: empty
-			found = append(found, process{pid, strings.ReplaceAll(strings.TrimRight(string(cmdline), "\x00"), "\x00", " ")})
+		if s.owns(pid) {
+			args, _ := procfs.Args(pid)
+			found = append(found, process{pid, args})
 		}
 	}
 	return found
 }
 
 // owns says whether a process names one of the session's directories in its arguments or its
-// environment, or has something open there: nothing that a page starts can do without.
-func (s *session) owns(proc string) bool {
-	for _, file := range []string{"cmdline", "environ"} {
-		data, _ := os.ReadFile(filepath.Join(proc, file)) // gone, or a stranger's
-		if strings.Contains(string(data), s.base+"/") {
-			return true
-		}
+// environment, or has something open there: nothing that a page starts can do without. Of what is gone, or
+// another user's, nothing is known.
+func (s *session) owns(pid int) bool {
+	args, _ := procfs.Args(pid)
+	environ, _ := procfs.Environ(pid)
+	if slices.ContainsFunc(append(args, environ...), func(text string) bool { return strings.Contains(text, s.base+"/") }) {
+		return true
 	}
-	links, _ := filepath.Glob(filepath.Join(proc, "fd/*")) // the pattern is well-formed
-	links = append(links, filepath.Join(proc, "exe"), filepath.Join(proc, "cwd"))
-	return slices.ContainsFunc(links, func(link string) bool {
-		to, err := os.Readlink(link)
-		return err == nil && strings.HasPrefix(to, s.base+"/")
-	})
+	files, _ := procfs.Files(pid)
+	exe, _ := procfs.Exe(pid)
+	cwd, _ := procfs.Cwd(pid)
+	paths := append(slices.Collect(maps.Values(files)), exe, cwd)
+	return slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, s.base+"/") })
 }
 
 // kill ends a process, if it still is the one that was seen: FindProcess pins it first.
@@ -248,7 +252,7 @@ func (s *session) kill(p process) {
 		return
 	}
 	defer handle.Release()
-	if s.owns(fmt.Sprintf("/proc/%d", p.pid)) {
+	if s.owns(p.pid) {
 		_ = handle.Kill() // it may just have ended
 	}
 }

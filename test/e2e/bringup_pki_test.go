@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 func rsaFile(*testing.T, *node) (init, cluster string) { return "", "encryptionAlgorithm: RSA-2048" }
@@ -122,7 +124,7 @@ func externalCAFile(t *testing.T, n *node) (init, cluster string) {
 
 // The controller manager is told of no key to sign with.
 func externalCASeen(_ *testing.T, n *node) {
-	n.wantProc("kube-controller-manager", "cmdline", "--cluster-signing-cert-file=", "--cluster-signing-key-file=")
+	n.wantProc("kube-controller-manager", procfs.Args, "--cluster-signing-cert-file=", "--cluster-signing-key-file=")
 }
 
 var clientCertificateData = regexp.MustCompile(`client-certificate-data: (\S+)`)

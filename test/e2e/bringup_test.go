@@ -4,12 +4,15 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // bringUp is a control plane that is made in one particular way.
@@ -77,23 +80,13 @@ func (n *node) write(path, content string) {
 	}
 }
 
-// proc is a list of /proc of a pod's process, such as its environ or cmdline.
-func (n *node) proc(pod, name string) []string {
+// wantProc fails the test unless all of it is in a list of the pod's process: procfs.Args or procfs.Environ.
+func (n *node) wantProc(pod string, list func(pid int) ([]string, error), want ...string) {
 	n.t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", n.pod(pod).PID, name))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
-}
-
-// wantProc fails the test unless all of it is in a list of /proc of the pod's process.
-func (n *node) wantProc(pod, name string, want ...string) {
-	n.t.Helper()
-	got := n.proc(pod, name)
+	got, err := list(n.pod(pod).PID)
 	for _, w := range want {
 		if !slices.Contains(got, w) {
-			n.t.Errorf("%s of %s lacks %q: %q", name, pod, w, got)
+			n.t.Errorf("process of %s lacks %q: %q, %v", pod, w, got, err)
 		}
 	}
 }
@@ -116,8 +109,8 @@ func patchesFile(_ *testing.T, n *node) (init, cluster string) {
 }
 
 func patchesSeen(_ *testing.T, n *node) {
-	n.wantProc("kube-scheduler", "environ", "TEAM=platform")
-	n.wantProc("etcd", "cmdline", "--quota-backend-bytes=4294967296")
+	n.wantProc("kube-scheduler", procfs.Environ, "TEAM=platform")
+	n.wantProc("etcd", procfs.Args, "--quota-backend-bytes=4294967296")
 }
 
 // Extra volumes are there for the process (its audit log is written into one,
@@ -152,10 +145,10 @@ scheduler:
 }
 
 func volumesSeen(t *testing.T, n *node) {
-	n.wantProc("kube-apiserver", "environ", "NODE=node-1", "ON_NODE=on node-1")
-	n.wantProc("kube-controller-manager", "environ", "GODEBUG=x509sha1=1")
-	n.wantProc("kube-scheduler", "environ", "EMPTY=")
-	n.wantProc("etcd", "environ", "ETCD_MAX_REQUEST_BYTES=3000000")
+	n.wantProc("kube-apiserver", procfs.Environ, "NODE=node-1", "ON_NODE=on node-1")
+	n.wantProc("kube-controller-manager", procfs.Environ, "GODEBUG=x509sha1=1")
+	n.wantProc("kube-scheduler", procfs.Environ, "EMPTY=")
+	n.wantProc("etcd", procfs.Environ, "ETCD_MAX_REQUEST_BYTES=3000000")
 	log, err := os.ReadFile(filepath.Join(n.base, "audit/log/audit.log"))
 	if err != nil || !strings.Contains(string(log), `"objectRef":{"resource":"namespaces","name":"work"`) {
 		t.Errorf("the audit log does not tell of the namespace that was made (%v):\n%s", err, log)
@@ -168,11 +161,11 @@ func volumesSeen(t *testing.T, n *node) {
 
 // Two families of addresses for services and pods.
 func dualStackFile(t *testing.T, n *node) (init, cluster string) {
-	const loopback6 = "00000000000000000000000000000001"
-	if addresses, _ := os.ReadFile("/proc/net/if_inet6"); !strings.HasPrefix(string(addresses), loopback6) &&
-		!strings.Contains(string(addresses), "\n"+loopback6) {
-		t.Skip("the loopback interface has no IPv6 address")
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("the loopback interface has no IPv6 address: %v", err)
 	}
+	l.Close()
 	return "", `networking: {serviceSubnet: "10.96.0.0/16,fd00:10:96::/112", podSubnet: "10.244.0.0/16,fd00:10:244::/56"}`
 }
 

@@ -7,10 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 var versions = flag.Bool("versions", false, "bring up every Kubernetes minor, with components from -bin")
@@ -72,7 +73,7 @@ func (n *node) linkComponents(file string) string {
 // testRuns wants every pod to run this program, and none to be staged.
 func testRuns(t *testing.T, n *node, program string) {
 	for _, pod := range n.status().Pods {
-		if exe, err := os.Readlink("/proc/" + strconv.Itoa(pod.PID) + "/exe"); err != nil || exe != program {
+		if exe, err := procfs.Exe(pod.PID); err != nil || exe != program {
 			t.Errorf("%s runs %s, %v; want %s", pod.Name, exe, err, program)
 		}
 	}

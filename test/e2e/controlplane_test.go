@@ -21,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // One control plane from nothing to nothing: what it must do while it runs,
@@ -90,7 +92,7 @@ func testStatus(t *testing.T, n *node) {
 	var names []string
 	for _, p := range s.Pods {
 		names = append(names, p.Name)
-		if !p.Ready || p.State != "Running" || p.Restarts != 0 || p.StartedAt == nil || !running(p.PID) {
+		if !p.Ready || p.State != "Running" || p.Restarts != 0 || p.StartedAt == nil || !procfs.Runs(p.PID) {
 			t.Errorf("pod is %+v", p)
 		}
 	}

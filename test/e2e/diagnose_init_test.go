@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -121,13 +123,16 @@ func (n *node) killAll() {
 // findEtcd waits for the etcd process of the node, without asking the supervisor, which is slower.
 func (n *node) findEtcd() int {
 	n.t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+	pid := 0
+	n.eventually(time.Minute, "there is an etcd", func() error {
 		for _, p := range n.processes() {
-			if strings.HasSuffix(strings.Fields(p.args)[0], "etcd") && strings.Contains(p.args, "--data-dir="+n.root) {
-				return p.pid
+			dir := func(arg string) bool { return strings.HasPrefix(arg, "--data-dir="+n.root+"/") }
+			if len(p.args) > 0 && filepath.Base(p.args[0]) == "etcd" && slices.ContainsFunc(p.args, dir) {
+				pid = p.pid
+				return nil
 			}
 		}
-	}
-	n.t.Fatal("there is no etcd")
-	return 0
+		return errors.New("there is none")
+	})
+	return pid
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // soon has the liveness probe of every component find a hung process within three seconds, and end it within two
@@ -99,7 +101,7 @@ func testStopped(t *testing.T, n *node, name string) {
 	})
 	after := n.pod(name)
 	t.Logf("%s hung, and was started again after %s", name, after.StartedAt.Sub(stopped).Round(time.Millisecond))
-	if running(before.PID) {
+	if procfs.Runs(before.PID) {
 		t.Errorf("%s runs twice: process %d is still there", name, before.PID)
 	}
 	if after.Restarts != before.Restarts+1 {

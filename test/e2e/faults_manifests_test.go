@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // sleeper is a pod that does nothing, for as many seconds as it says.
@@ -120,9 +122,9 @@ func (s *standalone) runs(want map[string]int) map[string][2]int {
 		got := map[string]int{}
 		for _, p := range s.status().Pods {
 			got[p.Name] = -1
-			args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID)) // gone: another one will be there
+			args, _ := procfs.Args(p.PID) // gone: another one will be there
 			seconds := 0
-			_, err := fmt.Sscanf(strings.ReplaceAll(string(args), "\x00", " "), "sleep %d", &seconds)
+			_, err := fmt.Sscanf(strings.Join(args, " "), "sleep %d", &seconds)
 			if err == nil && p.State == "Running" {
 				got[p.Name] = seconds
 			}
@@ -245,8 +247,8 @@ func TestFaultEdits(t *testing.T) {
 		}
 		var sleeping []string
 		for _, p := range s.processes() {
-			if strings.HasPrefix(p.args, "sleep ") {
-				sleeping = append(sleeping, p.args)
+			if args := strings.Join(p.args, " "); strings.HasPrefix(args, "sleep ") {
+				sleeping = append(sleeping, args)
 			}
 		}
 		slices.Sort(sleeping)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // nobody is the user that may do nothing.
@@ -42,10 +45,12 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("the namespace of one control plane is in the other: %s", r)
 	}
 	for _, p := range b.processes() {
-		if info, err := os.Stat(fmt.Sprintf("/proc/%d", p.pid)); err == nil {
-			if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != b.cred.Uid {
-				t.Errorf("%s does not run as the user who started it", p)
-			}
+		status, err := procfs.ReadStatus(p.pid)
+		if errors.Is(err, procfs.ErrGone) {
+			continue
+		}
+		if uids, err := status.UIDs(); err != nil || uids[0] != int(b.cred.Uid) {
+			t.Errorf("%s does not run as the user who started it: %v, %v", p, uids, err)
 		}
 	}
 	pids := b.pids()

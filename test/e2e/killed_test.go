@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // quickBackOff has a component that is killed again and again started again within a second.
@@ -166,7 +168,7 @@ func (n *node) killSupervisor() (pid int) {
 		n.t.Fatal(err)
 	}
 	n.eventually(10*time.Second, "the supervisor is gone", func() error {
-		if running(pid) {
+		if procfs.Runs(pid) {
 			return fmt.Errorf("process %d still runs", pid)
 		}
 		return nil
@@ -178,7 +180,7 @@ func testSupervisorKilled(t *testing.T, n *node) {
 	before := n.pids()
 	pid := n.killSupervisor()
 	for name, p := range before {
-		if !running(p[0]) {
+		if !procfs.Runs(p[0]) {
 			t.Errorf("%s ended with the supervisor", name)
 		}
 	}

@@ -3,12 +3,13 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // With the feature gate RootlessControlPlane each component runs as a user of its own, without capabilities but that to bind,
@@ -92,14 +93,9 @@ func (n *node) rootless() {
 	n.t.Helper()
 	users := map[string]string{}
 	for _, name := range components() {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.pod(name).PID))
+		fields, err := procfs.ReadStatus(n.pod(name).PID)
 		if err != nil {
 			n.t.Fatal(err)
-		}
-		fields := map[string]string{}
-		for line := range strings.Lines(string(status)) {
-			field, value, _ := strings.Cut(line, ":")
-			fields[field] = strings.TrimSpace(value)
 		}
 		uid := fields["Uid"]
 		if other, taken := users[uid]; taken || strings.HasPrefix(uid, "0\t") {

@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // snapshot is what init may change and reset must restore: files, processes
@@ -110,10 +112,10 @@ func difference(before, after []string) string {
 // process is a process that has to do with the node.
 type process struct {
 	pid  int
-	args string
+	args []string // none while it is in the middle of execve
 }
 
-func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, p.args) }
+func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, strings.Join(p.args, " ")) }
 
 // processes are those that run a program from below the root, or name the root
 // among their arguments, or have a file open there: whatever a component may
@@ -124,22 +126,16 @@ func (n *node) processes() []process {
 	if root == "" {
 		root = "/var/lib/kubecrank"
 	}
-	dirs, err := filepath.Glob("/proc/[0-9]*")
+	pids, err := procfs.PIDs()
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	var found []process
-	for _, dir := range dirs {
-		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // gone meanwhile: empty
-		args := strings.Split(strings.TrimRight(string(cmdline), "\x00"), "\x00")
-		if slices.ContainsFunc(args, func(arg string) bool { return names(arg, root) }) || opens(dir, root) {
-			if state(dir) != "Z" { // a zombie is its parent's business, and ours is PID 1's
-				found = append(found, process{pid, strings.Join(args, " ")})
-			}
+	for _, pid := range pids {
+		args, _ := procfs.Args(pid) // none: what it has open tells
+		ours := slices.ContainsFunc(args, func(arg string) bool { return names(arg, root) }) || opens(pid, root)
+		if ours && pid != os.Getpid() && procfs.Runs(pid) { // a zombie is its parent's business
+			found = append(found, process{pid, args})
 		}
 	}
 	return found
@@ -155,69 +151,31 @@ func names(arg, root string) bool {
 	return arg == root || strings.HasPrefix(arg, root+"/")
 }
 
-// opens reports whether a process runs or has open anything below root.
-func opens(proc, root string) bool {
-	links, _ := filepath.Glob(filepath.Join(proc, "fd/*")) // the pattern is well-formed
-	links = append(links, filepath.Join(proc, "exe"), filepath.Join(proc, "cwd"))
-	return slices.ContainsFunc(links, func(link string) bool {
-		to, err := os.Readlink(link)
-		return err == nil && strings.HasPrefix(to, root+"/")
-	})
-}
-
-// state is the letter after the program's name in /proc/PID/stat, "" when it is gone.
-func state(proc string) string {
-	stat, _ := os.ReadFile(filepath.Join(proc, "stat"))
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	letter, _, _ := strings.Cut(rest, " ")
-	return letter
-}
-
-// running reports whether a process runs: it is there and no zombie.
-func running(pid int) bool {
-	s := state(fmt.Sprintf("/proc/%d", pid))
-	return s != "" && s != "Z"
+// opens reports whether a process runs or has open anything below root. Of what is gone, or another user's, nothing is known.
+func opens(pid int, root string) bool {
+	files, _ := procfs.Files(pid)
+	exe, _ := procfs.Exe(pid)
+	cwd, _ := procfs.Cwd(pid)
+	paths := append(slices.Collect(maps.Values(files)), exe, cwd)
+	return slices.ContainsFunc(paths, func(path string) bool { return strings.HasPrefix(path, root+"/") })
 }
 
 // listeners are the node's TCP ports that somebody listens on, and unix sockets below its root.
 func (n *node) listeners() []string {
 	n.t.Helper()
 	var lines []string
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		for _, f := range table(file) {
-			const listen = "0A"
-			if len(f) < 4 || f[3] != listen {
-				continue
-			}
-			_, hex, _ := strings.Cut(f[1], ":")
-			port, err := strconv.ParseInt(hex, 16, 32)
-			if err != nil {
-				n.t.Fatal(err)
-			}
-			for name, p := range n.ports() {
-				if int(port) == p {
-					lines = append(lines, fmt.Sprintf("listens %s %d", name, port))
-				}
+	for _, l := range procfs.Listeners() {
+		for name, port := range n.ports() {
+			if int(l.Address.Port()) == port {
+				lines = append(lines, fmt.Sprintf("listens %s %d", name, port))
 			}
 		}
 	}
-	for _, f := range table("/proc/net/unix") {
-		if path := f[len(f)-1]; n.root != "" && strings.HasPrefix(path, n.root) {
+	for _, path := range procfs.UnixSockets() {
+		if n.root != "" && strings.HasPrefix(path, n.root) {
 			lines = append(lines, "listens "+path)
 		}
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
-}
-
-// table is a file of /proc/net without its heading, as fields.
-func table(file string) [][]string {
-	data, _ := os.ReadFile(file) // no IPv6: no table
-	var rows [][]string
-	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
-		if fields := strings.Fields(line); i > 0 && len(fields) > 0 {
-			rows = append(rows, fields)
-		}
-	}
-	return rows
 }
