@@ -116,18 +116,41 @@ func hold(dir string) (release func(), err error) {
 // name in one rename. A process killed after that leaves a temporary
 // directory, which Sweep finds. Symbolic links are not followed.
 func RetireDir(path string) error {
-	tmp := filepath.Join(filepath.Dir(path), tempName(filepath.Base(path)))
-	err := os.Rename(path, tmp)
+	parent, err := os.OpenRoot(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove %s: %w", path, err)
 	}
-	if err := os.RemoveAll(tmp); err != nil {
+	defer parent.Close()
+	return RetireIn(parent, filepath.Base(path))
+}
+
+// RetireIn is RetireDir for a name in an open directory: no path is walked, so
+// no rename of a parent can make it remove another directory.
+func RetireIn(parent *os.Root, name string) error {
+	path := filepath.Join(parent.Name(), name)
+	tmp := tempName(name)
+	err := parent.Rename(name, tmp)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = parent.RemoveAll(tmp)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot remove %s: %w", path, err)
 	}
-	return SyncDir(filepath.Dir(path))
+	dir, err := parent.Open(".")
+	if err != nil {
+		return fmt.Errorf("cannot sync %s: %w", parent.Name(), err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", parent.Name(), err)
+	}
+	return nil
 }
 
 // Sweep removes what NewDir(path) or RetireDir of path, or of one of its

@@ -120,6 +120,8 @@ func parseRecord(root string, line []byte) (Record, error) {
 			return rec, errors.New("it claims the root directory")
 		case !inside(*m, root):
 			return rec, fmt.Errorf("path %q is outside %s", m.Path, root)
+		case m.Kind == MadeLine && !isAccount(m.Path, root):
+			return rec, fmt.Errorf("path %q is no line of the host's passwd or group", m.Path)
 		}
 	}
 	return rec, nil

@@ -149,6 +149,7 @@ func TestJournalRefusesGarbage(t *testing.T) {
 		"outside the root":      {good + `{"verb":"init","what":"done","made":{"kind":"file","path":"/etc/passwd"}}` + "\n", "outside", 2},
 		"dots to outside":       {`{"verb":"init","what":"done","made":{"kind":"tree","path":"ROOT/../other"}}` + "\n", "outside", 1},
 		"a tree above the root": {`{"verb":"init","what":"done","made":{"kind":"tree","path":"ROOT/.."}}` + "\n", "outside", 1},
+		"a line below a root":   {`{"verb":"init","what":"done","made":{"kind":"line","path":"ROOT/etc/passwd:x"}}` + "\n", "passwd or group", 1},
 		"the root directory":    {`{"verb":"init","what":"done","made":{"kind":"dir","path":"/"}}` + "\n", "root directory", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -374,4 +375,20 @@ func FuzzJournal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A line is removed from the host's two files of accounts alone, whatever a journal says.
+func TestAccountLines(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/etc/passwd:kubeadm-etcd": true, "/etc/group:kubeadm-etcd": true, "/etc/passwd:": false, "/etc/passwd": false,
+		"/etc/shadow:root": false, "/etc/../etc/passwd:x": false, "/etc/ssh/sshd_config:x": false, "/tmp/link:root": false,
+	} {
+		line := fmt.Sprintf(`{"verb":"init","what":"done","made":{"kind":"line","path":%q}}`, path)
+		if _, err := parseRecord("", []byte(line)); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+		if isAccount(path, "/root") {
+			t.Errorf("%s is believed below a root", path)
+		}
+	}
 }

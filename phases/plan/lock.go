@@ -23,6 +23,7 @@ import (
 // it is there before the journal is, and still there after it.
 type Lock struct {
 	file  *os.File
+	dir   *os.Root // Paths.Run, as it was when the lock was taken
 	paths config.Paths
 	made  []string
 }
@@ -85,11 +86,12 @@ func tryLock(paths config.Paths, verb string) (*Lock, error) {
 		_ = f.Close()
 		return nil, &LockedError{Path: paths.Lock, PID: content.PID, Verb: content.Verb}
 	}
-	if err == nil && !stillAt(f, paths.Lock) {
+	dir := dirOf(f, paths.Lock)
+	if err == nil && dir == nil {
 		_ = f.Close() // the one that held it removed it: ours locks nothing
 		return nil, nil
 	}
-	l := &Lock{file: f, paths: paths, made: made}
+	l := &Lock{file: f, dir: dir, paths: paths, made: made}
 	if made == nil { // what the file says counts for parents of the file only, whoever wrote it
 		l.made = slices.DeleteFunc(content.Made, func(dir string) bool { return !below(paths.Run, dir) || dir == "/" })
 	}
@@ -100,7 +102,7 @@ func tryLock(paths config.Paths, verb string) (*Lock, error) {
 		err = errors.Join(durable.Sweep(paths.Run), durable.Sweep(paths.State))
 	}
 	if err != nil {
-		_ = f.Close()
+		l.close()
 		return nil, fmt.Errorf("cannot lock %s: %w", paths.Lock, err)
 	}
 	return l, nil
@@ -133,10 +135,26 @@ func (l *Lock) write(c lockContent) error {
 	return err
 }
 
-func stillAt(f *os.File, path string) bool {
+// dirOf opens the directory that has the file f under the name of path, nil when it is not there any more.
+func dirOf(f *os.File, path string) *os.Root {
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
 	held, err1 := f.Stat()
-	there, err2 := os.Lstat(path)
-	return err1 == nil && err2 == nil && os.SameFile(held, there)
+	there, err2 := dir.Lstat(filepath.Base(path))
+	if err1 != nil || err2 != nil || !os.SameFile(held, there) {
+		_ = dir.Close()
+		return nil
+	}
+	return dir
+}
+
+func (l *Lock) close() {
+	_ = l.file.Close()
+	if l.dir != nil {
+		_ = l.dir.Close()
+	}
 }
 
 // Made are the directories that were made for the lock, outermost first, by
@@ -162,18 +180,18 @@ func (l *Lock) Own(h History) error {
 // reset has ended), the lock's own file goes too, and so do the directories
 // that were made for it and hold nothing else.
 func (l *Lock) Release() error {
-	defer l.file.Close()
+	defer l.close()
 	if _, err := os.Lstat(l.paths.Journal); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	entries, err := os.ReadDir(l.paths.Run)
+	entries, err := fs.ReadDir(l.dir.FS(), ".")
 	if err != nil {
 		return fmt.Errorf("cannot remove the lock: %w", err)
 	}
 	if len(entries) == 1 && slices.Contains(l.made, l.paths.Run) {
-		return retireChain(l.paths.Run, l.made)
+		return retireChain(l.dir, l.paths.Run, l.made)
 	}
-	if err := os.Remove(l.paths.Lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.dir.Remove(filepath.Base(l.paths.Lock)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove the lock: %w", err)
 	}
 	return nil
@@ -203,20 +221,51 @@ func FinishReset(paths config.Paths) (bool, error) {
 	return true, l.Release()
 }
 
-// retireChain removes the directory path, and with it those of the made parents
-// that hold nothing else, in one rename: a kill leaves all of it or nothing
-// that has its name.
-func retireChain(path string, made []string) error {
-	top := path
-	for dir := filepath.Dir(path); slices.Contains(made, dir); dir = filepath.Dir(dir) {
-		entries, err := os.ReadDir(dir)
+// retireChain removes the directory path, which dir is, and with it those of the made parents
+// that hold nothing else, in one rename: a kill leaves all of it or nothing that has its name.
+// It goes up from dir by descriptors, so it never removes what took the place of a parent.
+func retireChain(dir *os.Root, path string, made []string) error {
+	top, at := path, dir
+	for {
+		parent, err := parentOf(at)
 		if err != nil {
-			return fmt.Errorf("cannot remove %s: %w", dir, err)
+			return fmt.Errorf("cannot remove %s: %w", top, err)
 		}
-		if len(entries) > 1 {
-			break
+		defer parent.Close()
+		entries, err := fs.ReadDir(parent.FS(), ".")
+		if err != nil {
+			return fmt.Errorf("cannot remove %s: %w", top, err)
 		}
-		top = dir
+		if len(entries) > 1 || !slices.Contains(made, filepath.Dir(top)) {
+			return retireSame(parent, at, top)
+		}
+		top, at = filepath.Dir(top), parent
 	}
-	return durable.RetireDir(top)
+}
+
+// retireSame removes from parent the directory that is open as dir, if it still has the name that it has in path.
+func retireSame(parent, dir *os.Root, path string) error {
+	name := filepath.Base(path)
+	opened, err1 := dir.Stat(".")
+	there, err2 := parent.Lstat(name)
+	if errors.Is(err2, fs.ErrNotExist) {
+		return nil
+	}
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("cannot remove %s: %w", path, err)
+	}
+	if !os.SameFile(opened, there) {
+		return fmt.Errorf("cannot remove %s: it was renamed, and another directory has its name", path)
+	}
+	return durable.RetireIn(parent, name)
+}
+
+// parentOf opens the parent of an open directory, wherever that is by now.
+func parentOf(dir *os.Root) (*os.Root, error) {
+	f, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d/..", f.Fd()))
 }

@@ -215,3 +215,24 @@ func mkdirAll(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// A directory that took the place of the lock's, or of a parent of it, is not removed with the lock.
+func TestReleaseAfterRename(t *testing.T) {
+	for _, moved := range []string{"run/kubecrank", "run"} {
+		root := t.TempDir()
+		paths := config.PathsBelow(root)
+		lock := acquire(t, paths)
+		if err := os.Rename(filepath.Join(root, moved), filepath.Join(root, "aside")); err != nil {
+			t.Fatal(err)
+		}
+		theirs := filepath.Join(paths.Run, filepath.Base(paths.Lock))
+		mkdirAll(t, paths.Run)
+		if err := os.WriteFile(theirs, []byte("theirs"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := lock.Release()
+		if data, _ := os.ReadFile(theirs); string(data) != "theirs" {
+			t.Errorf("%s was moved: Release removed what took its place (%v)", moved, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -121,6 +122,12 @@ func removeLine(ctx context.Context, path string, wrote func(sum string) bool) e
 	})
 }
 
+// isAccount says whether a path is a line of one of the host's two files that AddAccounts changes.
+func isAccount(path, root string) bool {
+	file, name, ok := strings.Cut(path, ":")
+	return ok && name != "" && root == "" && (file == "/etc/passwd" || file == "/etc/group")
+}
+
 // accountsLock is what useradd, systemd-sysusers and all others hold who change the files beside it (lckpwdf(3)),
 // and for how long they wait.
 const (
@@ -135,11 +142,7 @@ func editAccounts(ctx context.Context, file string, edit func(text string) (stri
 		return fmt.Errorf("cannot change %s: %w", file, err)
 	}
 	defer unlock()
-	info, err := os.Stat(file)
-	if err != nil {
-		return fmt.Errorf("cannot change %s: %s", file, cause(err))
-	}
-	data, err := os.ReadFile(file)
+	data, mode, err := readAccounts(file)
 	if err != nil {
 		return fmt.Errorf("cannot change %s: %s", file, cause(err))
 	}
@@ -154,7 +157,7 @@ func editAccounts(ctx context.Context, file string, edit func(text string) (stri
 		return nil
 	}
 	label, labeled := securityLabel(file)
-	if err := durable.WriteFile(file, []byte(text), info.Mode().Perm()); err != nil {
+	if err := durable.WriteFile(file, []byte(text), mode); err != nil {
 		return err
 	}
 	if labeled {
@@ -163,6 +166,27 @@ func editAccounts(ctx context.Context, file string, edit func(text string) (stri
 		}
 	}
 	return nil
+}
+
+// readAccounts reads a file with users in it, and follows no link: the new one would take the link's place.
+func readAccounts(file string) (data []byte, mode fs.FileMode, err error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, 0, errors.New("it is a symbolic link")
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err = io.ReadAll(f)
+	return data, info.Mode().Perm(), err
 }
 
 // With SELinux the new file would have its directory's label, and nobody could log in any more.
@@ -175,7 +199,7 @@ func securityLabel(file string) (label []byte, ok bool) {
 }
 
 func lockAccounts(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock it: %w", err)
 	}
@@ -269,16 +293,8 @@ func give(root, path string, to Made, tree bool) error {
 		return fmt.Errorf("cannot give away %s: %s", path, cause(err))
 	}
 	defer e.dir.Close()
-	if info, err := e.dir.Lstat(e.name); err != nil {
+	if err := giveOne(e, to); err != nil {
 		return fmt.Errorf("cannot give away %s: %s", path, cause(err))
-	} else if info.Mode()&fs.ModeSymlink != 0 {
-		return fmt.Errorf("cannot give away %s: it is a symbolic link", path)
-	}
-	if err := e.dir.Lchown(e.name, int(to.UID), int(to.GID)); err != nil {
-		return fmt.Errorf("cannot give away %s: %w", path, err)
-	}
-	if err := e.dir.Chmod(e.name, to.Mode); err != nil {
-		return fmt.Errorf("cannot give away %s: %w", path, err)
 	}
 	if !tree {
 		return nil
@@ -301,6 +317,29 @@ func give(root, path string, to Made, tree bool) error {
 		return fmt.Errorf("cannot give away what is in %s: %w", path, err)
 	}
 	return nil
+}
+
+// giveOne works on a descriptor, so that no link is followed. The mode has permission bits only: a setuid bit
+// would come from a journal that kubecrank has not written.
+func giveOne(e entry, to Made) error {
+	dir, err := e.dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	fd, err := unix.Openat(int(dir.Fd()), e.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return errors.New("it is a symbolic link")
+	}
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), e.name)
+	defer f.Close()
+	if err := f.Chown(int(to.UID), int(to.GID)); err != nil {
+		return err
+	}
+	return f.Chmod(to.Mode.Perm())
 }
 
 // giveBack gives a path to whom it was before a MadeOwner, if it is still there.

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +144,16 @@ func TestOwn(t *testing.T) {
 		t.Errorf("given back it is %+v", seen)
 	}
 
+	// A journal that others wrote does not make a program setuid.
+	for _, mode := range []fs.FileMode{0o755 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky, 0o4755} {
+		if err := give(root, key, Made{Mode: mode}, false); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(key); err != nil || info.Mode() != 0o755 {
+			t.Errorf("mode %v makes it %v, %v", mode, info.Mode(), err)
+		}
+	}
+
 	for _, dir := range []string{"data/member/wal", "data/lost+found"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			t.Fatal(err)
@@ -170,5 +181,21 @@ func TestOwn(t *testing.T) {
 	}
 	if seen := Look(outside, false); seen.UID != 0 || seen.Mode != 0o600 {
 		t.Errorf("what is outside of the root is %+v", seen)
+	}
+}
+
+// A link in the place of the file is not followed, and not replaced.
+func TestEditAccountsFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	victim, file := filepath.Join(dir, "victim"), filepath.Join(dir, "passwd")
+	if err := errors.Join(os.WriteFile(victim, []byte("a:x\n"), 0o600), os.Symlink(victim, file)); err != nil {
+		t.Fatal(err)
+	}
+	err := editAccounts(t.Context(), file, func(string) (string, error) { return "changed", nil })
+	if err == nil || !strings.Contains(err.Error(), "it is a symbolic link") {
+		t.Errorf("error is %v", err)
+	}
+	if data, err := os.ReadFile(victim); err != nil || string(data) != "a:x\n" {
+		t.Errorf("the victim is %q, %v", data, err)
 	}
 }

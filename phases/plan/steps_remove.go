@@ -230,7 +230,12 @@ func removeJournal(h History, paths config.Paths, alone bool) error {
 				made = append(made, dir)
 			}
 		}
-		return retireChain(paths.State, made)
+		dir, err := os.OpenRoot(paths.State)
+		if err != nil {
+			return cannotRemove(paths.State, err)
+		}
+		defer dir.Close()
+		return retireChain(dir, paths.State, made)
 	}
 	if err := os.Remove(paths.Journal); err != nil && !gone(err) {
 		return cannotRemove(paths.Journal, err)

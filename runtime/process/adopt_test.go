@@ -316,7 +316,7 @@ func TestNeverSignalsStrangers(t *testing.T) {
 			rt := newRuntime(t)
 			rec := record{Version: recordVersion, Root: rt.root, BootID: rt.bootID,
 				Namespace: "ns", Pod: "p", UID: "u", Container: "c", Restart: 4,
-				PID: stranger.Process.Pid, Start: stat.start, LogPath: "/nowhere/4.log", Dir: "/"}
+				PID: stranger.Process.Pid, Start: stat.start, LogPath: filepath.Join(rt.opts.LogDir, "4.log"), Dir: "/"}
 			tc.change(&rec)
 			if err := rt.writeRecord(rec); err != nil {
 				t.Fatal(err)
@@ -396,5 +396,18 @@ func TestCloseAndStartOfRunning(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(rt.opts.StateDir, "uid-busy")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its record is still there: %v", err)
+	}
+}
+
+// A record names a log that is read, and removed: one outside the log directory is no record of ours.
+func TestRecordLogOutside(t *testing.T) {
+	t.Parallel()
+	rt := newRuntime(t)
+	for _, path := range []string{"/etc/shadow", rt.opts.LogDir, rt.opts.LogDir + "/../state/u/c.json", rt.opts.LogDir + "-other/1.log", "1.log"} {
+		rec := record{Version: recordVersion, Root: rt.root, BootID: rt.bootID, Namespace: "ns", Pod: "p", UID: "u", Container: "c",
+			PID: os.Getpid(), Start: 1, LogPath: path, Dir: "/"}
+		if err := rt.checkRecord(rec, "u", "c"); err == nil || !strings.Contains(err.Error(), "is not below "+rt.opts.LogDir) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

@@ -189,8 +189,11 @@ func (r *Runtime) checkRecord(rec record, uid, container string) error {
 	if m, ok := parseMarker(rec.marker().String()); !ok || m != rec.marker() {
 		return errors.New("it names no container")
 	}
-	if rec.PID < 2 || rec.Start == 0 || rec.BootID == "" || !filepath.IsAbs(rec.LogPath) {
+	if rec.PID < 2 || rec.Start == 0 || rec.BootID == "" {
 		return errors.New("it names no process")
+	}
+	if rel, err := filepath.Rel(r.opts.LogDir, rec.LogPath); err != nil || rel == "." || !filepath.IsLocal(rel) {
+		return fmt.Errorf("its log %q is not below %s", rec.LogPath, r.opts.LogDir)
 	}
 	return r.checkGroup(rec)
 }
