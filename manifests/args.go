@@ -45,7 +45,7 @@ func etcdArgs(cfg config.Config) []config.Arg {
 		arg("advertise-client-urls", client),
 		arg("listen-peer-urls", peer),
 		arg("initial-advertise-peer-urls", peer),
-		arg("initial-cluster", cfg.Node.Name+"="+peer),
+		arg("initial-cluster", initialCluster(cfg, peer)),
 		arg("data-dir", cfg.Etcd.DataDir),
 		arg("cert-file", path.Join(pki, "server.crt")),
 		arg("key-file", path.Join(pki, "server.key")),
@@ -64,6 +64,18 @@ func etcdArgs(cfg config.Config) []config.Arg {
 	}
 	return append(args, arg("feature-gates", "InitialCorruptCheck=true"),
 		arg("watch-progress-notify-interval", "5s"))
+}
+
+// initialCluster is this member alone, by the name and the URLs that the user may have given it.
+func initialCluster(cfg config.Config, peer string) string {
+	name, urls := cfg.Node.Name, peer
+	if own, ok := config.ArgValue(cfg.Etcd.ExtraArgs, "name"); ok {
+		name = own
+	}
+	if own, ok := config.ArgValue(cfg.Etcd.ExtraArgs, "initial-advertise-peer-urls"); ok {
+		urls = own
+	}
+	return name + "=" + strings.ReplaceAll(urls, ",", ","+name+"=")
 }
 
 func apiServerArgs(cfg config.Config) []config.Arg {
@@ -108,12 +120,8 @@ func apiServerArgs(cfg config.Config) []config.Arg {
 func etcdClientArgs(cfg config.Config) []config.Arg {
 	external := cfg.Etcd.External
 	if external == nil {
-		servers := url("https", cfg.Loopback().String(), cfg.Ports().EtcdClient)
-		if own, ok := config.ArgValue(cfg.Etcd.ExtraArgs, "advertise-client-urls"); ok {
-			servers = own
-		}
 		return []config.Arg{
-			arg("etcd-servers", servers),
+			arg("etcd-servers", cfg.EtcdServers()),
 			arg("etcd-cafile", path.Join(cfg.CertificatesDir, "etcd/ca.crt")),
 			arg("etcd-certfile", path.Join(cfg.CertificatesDir, "apiserver-etcd-client.crt")),
 			arg("etcd-keyfile", path.Join(cfg.CertificatesDir, "apiserver-etcd-client.key")),

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -182,5 +184,28 @@ func TestImages(t *testing.T) {
 	c.KubernetesVersion, c.Etcd.ImageRepository = "v1.35.4", "example.com/etcd"
 	if c.EtcdImage() != "example.com/etcd/etcd:3.5.24-0" || !c.EtcdHasExperimentalFlags() {
 		t.Error(c.EtcdImage())
+	}
+}
+
+// Ports of etcd's listen URLs are followed by the checks of ports and by the API server.
+func TestEtcdListenURLs(t *testing.T) {
+	t.Parallel()
+	for urls, want := range map[string]string{
+		"https://127.0.0.1:4379,https://10.0.0.1:5379": "https://127.0.0.1:4379",
+		"https://10.0.0.1:5379,https://127.0.0.1:4379": "https://127.0.0.1:4379",
+		"https://10.0.0.1:5379":                        "https://10.0.0.1:5379",
+		"https://0.0.0.0:4379":                         "https://127.0.0.1:4379",
+		"":                                             "https://127.0.0.1:2379",
+	} {
+		c := completed("")
+		if urls != "" {
+			c.Etcd.ExtraArgs = []Arg{{"listen-client-urls", urls}, {"listen-peer-urls", "https://10.0.0.1:4380"}}
+		}
+		if got := c.EtcdServers(); got != want || !strings.HasSuffix(want, ":"+strconv.Itoa(c.Ports().EtcdClient)) {
+			t.Errorf("%s: %s, port %d, want %s", urls, got, c.Ports().EtcdClient, want)
+		}
+		if urls != "" && c.Ports().EtcdPeer != 4380 {
+			t.Errorf("peers are at %d", c.Ports().EtcdPeer)
+		}
 	}
 }

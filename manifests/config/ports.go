@@ -18,13 +18,13 @@ const (
 )
 
 // Ports returns the ports in use. A --secure-port among the extra arguments of
-// the controller manager or the scheduler, or a --listen-metrics-urls of etcd,
+// the controller manager or the scheduler, or a --listen-...-urls of etcd,
 // counts as it stands: PortOffset is not added to what the user wrote out.
 func (c Config) Ports() Ports {
 	return Ports{
 		APIServer:         c.Node.BindPort + c.PortOffset,
-		EtcdClient:        etcdClientPort + c.PortOffset,
-		EtcdPeer:          etcdPeerPort + c.PortOffset,
+		EtcdClient:        c.etcdPort(listenClientURLs, etcdClientPort),
+		EtcdPeer:          c.etcdPort(listenPeerURLs, etcdPeerPort),
 		EtcdMetrics:       c.EtcdMetrics().Port,
 		ControllerManager: securePort(c.ControllerManager.ExtraArgs, controllerManagerPort+c.PortOffset),
 		Scheduler:         securePort(c.Scheduler.ExtraArgs, schedulerPort+c.PortOffset),
@@ -38,6 +38,63 @@ func securePort(args []Arg, otherwise int) int {
 		}
 	}
 	return otherwise
+}
+
+// The arguments that say where etcd listens.
+const (
+	listenClientURLs = "listen-client-urls"
+	listenPeerURLs   = "listen-peer-urls"
+)
+
+// etcdPort is the port of the URL among an extra argument of the local etcd that the API server would use.
+func (c Config) etcdPort(arg string, otherwise int) int {
+	if u := c.listenURL(arg); u != nil {
+		if port, err := strconv.Atoi(u.Port()); err == nil && isPort(port) {
+			return port
+		}
+	}
+	return otherwise + c.PortOffset
+}
+
+// listenURL is where to reach etcd, of the URLs of an extra argument: the first on a loopback address or
+// on all addresses, or else the first. nil: the user gives none.
+func (c Config) listenURL(arg string) *url.URL {
+	text, _ := ArgValue(c.Etcd.ExtraArgs, arg)
+	var first *url.URL
+	for s := range strings.SplitSeq(text, ",") {
+		u, err := url.Parse(s)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		addr, err := netip.ParseAddr(u.Hostname())
+		switch {
+		case err == nil && addr.IsUnspecified():
+			u.Host = JoinHostPort(c.Loopback().String(), int(portOf(u)))
+			return u
+		case err == nil && addr.IsLoopback():
+			return u
+		case first == nil:
+			first = u
+		}
+	}
+	return first
+}
+
+func portOf(u *url.URL) uint16 {
+	port, _ := strconv.ParseUint(u.Port(), 10, 16) // 0: Validate refuses it
+	return uint16(port)
+}
+
+// EtcdServers is the URL at which kube-apiserver reaches the local etcd: its extra argument
+// advertise-client-urls, as kubeadm has it, or where it listens.
+func (c Config) EtcdServers() string {
+	if own, ok := ArgValue(c.Etcd.ExtraArgs, "advertise-client-urls"); ok {
+		return own
+	}
+	if u := c.listenURL(listenClientURLs); u != nil {
+		return u.String()
+	}
+	return "https://" + JoinHostPort(c.Loopback().String(), c.Ports().EtcdClient)
 }
 
 // MetricsEndpoint is where etcd answers /livez, /readyz and /metrics.

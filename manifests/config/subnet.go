@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -78,7 +77,7 @@ func (c Config) validateNetworking(k *checker) {
 			}
 		}
 	}
-	c.validateNodeMasks(k, podField)
+	c.validateNodeMasks(k)
 	c.validateFamilies(k, serviceField, podField)
 }
 
@@ -105,39 +104,6 @@ func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	if s := services[0]; !hasFamily(pods, s.Addr().Is4()) {
 		k.bad(podField, JoinSubnets(pods), fmt.Sprintf("it has no %s subnet, but the service subnet %s is one", family(s.Addr()), s),
 			"Give pods a subnet of the services' first family.")
-	}
-}
-
-// validateNodeMasks holds kubeadm's rule that the pod subnet must be cut into nodes' subnets.
-func (c Config) validateNodeMasks(k *checker, field string) {
-	if v, _ := ArgValue(c.ControllerManager.ExtraArgs, "allocate-node-cidrs"); v == "false" {
-		return
-	}
-	for _, p := range c.Networking.PodSubnets {
-		if !p.IsValid() {
-			continue
-		}
-		mask, flag := 24, "node-cidr-mask-size-ipv4"
-		if p.Addr().Is6() {
-			mask, flag = 64, "node-cidr-mask-size-ipv6"
-		}
-		if v, ok := ArgValue(c.ControllerManager.ExtraArgs, flag); ok {
-			n, err := strconv.Atoi(v)
-			if err != nil || n < 1 || n > p.Addr().BitLen() {
-				k.bad(item("controllerManager.extraArgs", lastArg(c.ControllerManager.ExtraArgs, flag)), flag+"="+v,
-					"it is no mask size", "Give a number of bits, such as 24.")
-				continue
-			}
-			mask = n
-		}
-		remedy := "Change the subnet, or the controller manager's extra argument " + flag + "."
-		switch {
-		case p.Bits() > mask:
-			k.bad(field, p.String(), fmt.Sprintf("it is smaller than one node's part of it, a /%d", mask), remedy)
-		case mask-p.Bits() > maxNodeMaskDiff:
-			problem := fmt.Sprintf("it is more than %d bits larger than one node's part of it, a /%d", maxNodeMaskDiff, mask)
-			k.bad(field, p.String(), problem, remedy)
-		}
 	}
 }
 

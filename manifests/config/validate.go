@@ -25,6 +25,7 @@ func (c Config) Validate() []error {
 	c.validateCluster(k)
 	c.validatePorts(k)
 	c.validateEtcd(k)
+	c.validateArgs(k)
 	k.component("apiServer", c.APIServer.Component)
 	k.sans("apiServer.certSANs", c.APIServer.CertSANs)
 	k.component("controllerManager", c.ControllerManager)

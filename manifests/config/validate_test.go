@@ -67,7 +67,13 @@ func TestValidateAccepts(t *testing.T) {
 			v := HostPathMount{Name: "v", HostPath: "/a", MountPath: "/b"}
 			c.Scheduler.ExtraVolumes = []HostPathMount{v, v}
 		},
-		"external etcd": func(c *Config) { c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.1:2379"}} },
+		"where all answer":         apiArg("bind-address", "0.0.0.0"),
+		"etcd-servers with ours":   apiArg("etcd-servers", "https://e:2379,https://127.0.0.1:2379"),
+		"the same data-dir":        etcdArg("data-dir", "/var/lib/etcd/"),
+		"etcd elsewhere":           etcdArg("listen-client-urls", "https://127.0.0.1:4379,https://10.0.0.1:4379"),
+		"no node masks":            managerArgs("10.244.0.0/20", "node-cidr-mask-size", "18", "controllers", "*,-node-ipam-controller"),
+		"node masks are not asked": managerArgs("10.244.0.0/20", "node-cidr-mask-size", "18", "allocate-node-cidrs", "false"),
+		"external etcd":            func(c *Config) { c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.1:2379"}} },
 		"API server on etcd's port with external etcd": func(c *Config) {
 			c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://10.0.0.1:2379"}}
 			c.Node.BindPort = 2379
@@ -85,6 +91,26 @@ func TestValidateAccepts(t *testing.T) {
 	}
 	if errs := completed("/srv/a").Validate(); len(errs) > 0 {
 		t.Error(errs)
+	}
+}
+
+func etcdArg(name, value string) func(*Config) {
+	return func(c *Config) { c.Etcd.ExtraArgs = []Arg{{name, value}} }
+}
+
+func apiArg(name, value string) func(*Config) {
+	return func(c *Config) { c.APIServer.ExtraArgs = []Arg{{name, value}} }
+}
+
+func managerArgs(pods string, args ...string) func(*Config) {
+	return func(c *Config) {
+		c.Networking.PodSubnets, _ = ParseSubnets(pods)
+		if len(c.Networking.PodSubnets) == 2 {
+			c.Networking.ServiceSubnets, _ = ParseSubnets("10.96.0.0/16,fd00:1::/112")
+		}
+		for i := 0; i < len(args); i += 2 {
+			c.ControllerManager.ExtraArgs = append(c.ControllerManager.ExtraArgs, Arg{args[i], args[i+1]})
+		}
 	}
 }
 
@@ -288,6 +314,28 @@ func TestValidateRefuses(t *testing.T) {
 		{"metrics URL", "etcd.local.extraArgs[1]", "no URL", func(c *Config) {
 			c.Etcd.ExtraArgs = []Arg{{"name", "a"}, {"listen-metrics-urls", "127.0.0.1:2381"}}
 		}},
+		{"data-dir", "etcd.local.extraArgs[0]", "resets the directory /var/lib/etcd", etcdArg("data-dir", "/elsewhere")},
+		{"listen-client-urls", "etcd.local.extraArgs[0]", "not https", etcdArg("listen-client-urls", "http://127.0.0.1:2379")},
+		{"listen-peer-urls", "etcd.local.extraArgs[0]", "no URL", etcdArg("listen-peer-urls", "10.0.0.5")},
+		{"advertise-address", "apiServer.extraArgs[0]", "use the address", apiArg("advertise-address", "192.0.2.200")},
+		{"bind-address", "apiServer.extraArgs[0]", "would not answer", apiArg("bind-address", "127.0.0.1")},
+		{"bind-address of the other family", "apiServer.extraArgs[0]", "would not answer", apiArg("bind-address", "::1")},
+		{"etcd-servers", "apiServer.extraArgs[0]", "not among them", apiArg("etcd-servers", "https://e:2379")},
+		{"signing key", "apiServer.extraArgs[0]", "refuse the tokens", apiArg("service-account-signing-key-file", "/k")},
+		{"controller manager without a port", "controllerManager.extraArgs[0]", "no port", managerArgs("10.244.0.0/16", "secure-port", "0")},
+		{"node mask", "networking.podSubnet", "smaller than one node's part of it, a /18", managerArgs("10.244.0.0/20", "node-cidr-mask-size", "18")},
+		{"node mask of IPv4", "networking.podSubnet", "a /18", managerArgs("10.244.0.0/20", "node-cidr-mask-size-ipv4", "18")},
+		{"node mask of IPv6, dual stack", "networking.podSubnet", "a /40",
+			managerArgs("10.244.0.0/16,fd00:2::/56", "node-cidr-mask-size-ipv6", "40")},
+		{"cluster-cidr", "controllerManager.extraArgs[0]", "a /24", managerArgs("10.244.0.0/16", "cluster-cidr", "10.9.0.0/26")},
+		{"cluster-cidr without a pod subnet", "controllerManager.extraArgs[0]", "a /24",
+			managerArgs("", "cluster-cidr", "10.9.0.0/26", "allocate-node-cidrs", "true")},
+		{"one node mask for two families", "controllerManager.extraArgs[0]", "two pod subnets",
+			managerArgs("10.244.0.0/16,fd00:2::/56", "node-cidr-mask-size", "24")},
+		{"two node masks", "controllerManager.extraArgs[0]", "beside node-cidr-mask-size-ipv4",
+			managerArgs("10.244.0.0/16", "node-cidr-mask-size", "24", "node-cidr-mask-size-ipv4", "24")},
+		{"node mask of another family", "controllerManager.extraArgs[0]", "of that family",
+			managerArgs("10.244.0.0/16", "node-cidr-mask-size-ipv6", "64")},
 		{"cluster name", "clusterName", "NUL", func(c *Config) { c.ClusterName = "a\x00" }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

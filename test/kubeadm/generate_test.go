@@ -68,7 +68,7 @@ func (g generator) apiServer() string {
 	args := g.some(4, "{name: v, value: '5'}", "{name: service-account-issuer, value: 'https://a'}",
 		"{name: service-account-issuer, value: 'https://b'}", "{name: authorization-mode, value: 'RBAC,Node'}",
 		"{name: authorization-config, value: /authz}", "{name: enable-admission-plugins, value: ''}",
-		"{name: feature-gates, value: 'A=true,B=false'}", "{name: etcd-servers, value: 'https://x:1'}")
+		"{name: feature-gates, value: 'A=true,B=false'}", "{name: event-ttl, value: 2h}")
 	component := strings.TrimSuffix(g.component(args), "}")
 	return component + ", certSANs: " + g.some(4, "a.example.com", "B.example.com", "'*.c.example.com'", "198.51.100.1", "'2001:db8::c'",
 		"node-1", "localhost", "127.0.0.1") + "}"
@@ -100,7 +100,7 @@ func (g generator) etcd() string {
 	}
 	return "{local: {dataDir: " + g.one("/var/lib/etcd", "/srv/etcd") + ", imageTag: " + g.one("''", "3.5.21-0", "3.6.5") +
 		", extraArgs: " + g.some(3, "{name: quota-backend-bytes, value: '1'}", "{name: listen-metrics-urls, value: 'http://0.0.0.0:2381'}",
-		"{name: data-dir, value: /elsewhere}", "{name: experimental-initial-corrupt-check, value: 'false'}") +
+		"{name: max-snapshots, value: '3'}", "{name: experimental-initial-corrupt-check, value: 'false'}") +
 		", serverCertSANs: " + g.some(2, "e.example.com", "198.51.100.2", "'::1'") +
 		", peerCertSANs: " + g.some(2, "p.example.com", "198.51.100.3") + "}}"
 }
