@@ -14,5 +14,5 @@ const (
 // first one counts: what names its object comes before what is more general.
 func Causes() []Cause {
 	return slices.Concat(programCauses(), processCauses(), flagCauses(), netCauses(), diskCauses(), etcdCauses(), clockCauses(),
-		certCauses(), fileCauses(), waitingCauses())
+		certCauses(), fileCauses(), managerCauses(), refusedCauses(), waitingCauses())
 }

@@ -91,7 +91,11 @@ func badValue(e Evidence, v Values) Certainty {
 	if v["flag"] == "" {
 		return ""
 	}
-	v["value"] = cmp.Or(v["value"], e.Flags[v["flag"]])
+	has := e.Flags[v["flag"]]
+	if v["value"] != "" && has != "" && !strings.Contains(has, v["value"]) {
+		return Passing // it has been corrected since
+	}
+	v["value"] = cmp.Or(v["value"], has)
 	return e.stillHas(v["flag"])
 }
 
