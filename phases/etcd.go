@@ -1,7 +1,11 @@
 package phases
 
 import (
+	"bytes"
 	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -28,8 +32,27 @@ func (s *State) manifestSteps(wanted func(manifests.File) bool) []plan.Step {
 	var steps []plan.Step
 	for _, f := range s.Manifests {
 		if wanted(f) {
-			steps = append(steps, plan.WriteFile{Path: filepath.Join(s.Paths.Manifests, f.Name), Mode: 0o600, Data: f.Data})
+			steps = append(steps, s.manifestStep(f))
 		}
 	}
 	return steps
+}
+
+func (s *State) manifestStep(f manifests.File) plan.WriteFile {
+	return plan.WriteFile{Path: filepath.Join(s.Paths.Manifests, f.Name), Mode: 0o600, Data: f.Data, Editable: true}
+}
+
+// kept is the pod of a manifest that a user has edited since, and that stays; nil for any other.
+func (s *State) kept(f manifests.File) *corev1.Pod {
+	step := s.manifestStep(f)
+	seen := s.Facts.Look(step.Path)
+	if seen.Kind != plan.Regular || bytes.Equal(seen.Data, f.Data) || step.Compare(s.Facts.Host()).State != plan.Unchanged {
+		return nil
+	}
+	var pod corev1.Pod
+	if err := yaml.Unmarshal(seen.Data, &pod); err != nil || len(pod.Spec.Containers) == 0 {
+		return f.Pod.DeepCopy() // the supervisor says what is wrong with it
+	}
+	pod.Name = f.Pod.Name
+	return &pod
 }

@@ -97,6 +97,16 @@ func (fakeAPI) Apply(_ context.Context, to plan.Endpoint, _ cluster.Object) (boo
 	return false, nil
 }
 
+func (fakeAPI) Open(plan.Endpoint) (plan.Reader, error) { return fakeReader{}, nil }
+
+// fakeReader is of a cluster whose controllers another machine's instances run.
+type fakeReader struct{}
+
+func (fakeReader) Lease(context.Context, string) (cluster.Lease, error) {
+	return cluster.Lease{Holder: "elsewhere_1", Renewed: time.Now().Add(time.Hour)}, nil
+}
+func (fakeReader) Exists(context.Context, cluster.Object) (bool, error) { return true, nil }
+
 // testConfig is a completed configuration below root.
 func testConfig(root string) config.Config {
 	cfg := config.Default(root)

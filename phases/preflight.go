@@ -48,6 +48,9 @@ func preflight(s *State) ([]plan.Step, error) {
 		clock,               // Clock
 		openFiles,           // OpenFiles
 		inotify,             // Inotify
+		edited,              // Edited--etc-kubernetes-manifests-etcd.yaml, ...
+		signingCA,           // SigningCA--etc-kubernetes-pki-ca.crt
+		anonymousProbes,     // AnonymousProbes
 		patches,             // Patches
 	} {
 		checks = append(checks, check(s)...)

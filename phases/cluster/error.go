@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,9 +12,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Error is why an object could not be applied: what the server answered, or
-// why there was no answer.
+// Error is why an object could not be applied or read: what the server
+// answered, or why there was no answer.
 type Error struct {
+	Verb   string // "read"; "" is "apply"
 	Object string // "ClusterRoleBinding kubeadm:cluster-admins"
 	Server string // URL
 	Err    error  // the last answer
@@ -21,7 +23,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("cannot apply %s at %s: ", e.Object, e.Server)
+	text := fmt.Sprintf("cannot %s %s at %s: ", cmp.Or(e.Verb, "apply"), e.Object, e.Server)
 	if status := answer(e.Err); status != nil {
 		code := int(status.Status().Code)
 		text += fmt.Sprintf("the API server answers %d %s: ", code, http.StatusText(code))

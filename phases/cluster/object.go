@@ -73,6 +73,11 @@ func AdminRBAC() []Object {
 	}
 }
 
+// DefaultServiceAccount is what the controller manager's serviceaccount-controller makes first.
+func DefaultServiceAccount() Object {
+	return Object{Version: "v1", Resource: "serviceaccounts", Kind: "ServiceAccount", Namespace: "default", Name: "default"}
+}
+
 func clusterRoleBinding(name, role, subjectKind, subject string) Object {
 	return Object{
 		Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings", Kind: "ClusterRoleBinding", Name: name,

@@ -42,6 +42,9 @@ type Owned struct {
 // Wrote says whether bytes with this sum are ours.
 func (o Owned) Wrote(sum string) bool { return slices.Contains(o.Sums, sum) }
 
+// edited says whether bytes with this sum are the edit that a run has kept of what we wrote.
+func (o Owned) edited(sum, wrote string) bool { return o.Edits == wrote && o.SHA256 == sum }
+
 // Paths returns the owned paths in the order in which they were made.
 func (h History) Paths() []string {
 	paths := make([]string, 0, len(h.Owned))

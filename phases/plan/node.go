@@ -62,12 +62,20 @@ type Components interface {
 	Stage(ctx context.Context, dir string) error
 }
 
-// API applies objects to the cluster. ClusterAPI is the real one.
+// API is the cluster's API. ClusterAPI is the real one.
 type API interface {
 	// Apply makes obj what it says, at the API server with this URL, as the user
 	// of a kubeconfig, and tells whether that changed anything. It tries again
 	// until ctx ends as long as the server is merely not ready.
 	Apply(ctx context.Context, to Endpoint, obj cluster.Object) (changed bool, err error)
+	// Open returns a reader that keeps its connection. It sends nothing yet.
+	Open(to Endpoint) (Reader, error)
+}
+
+// Reader reads from the API server what shows that components work. Errors are *cluster.Error.
+type Reader interface {
+	Lease(ctx context.Context, name string) (cluster.Lease, error)
+	Exists(ctx context.Context, obj cluster.Object) (bool, error)
 }
 
 // Endpoint is an API server, and who talks to it.

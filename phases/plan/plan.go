@@ -131,6 +131,8 @@ type Made struct {
 	SHA256  string      `json:"sha256,omitempty"` // of a file's bytes: another sum at reset means it was changed by hand
 	Mode    fs.FileMode `json:"mode,omitempty"`
 	Existed bool        `json:"existed,omitempty"` // it was there before us; reset leaves it
+	// Edits is the sum of what we wrote, if SHA256 is that of a user's edit of it.
+	Edits string `json:"edits,omitempty"`
 	// Except are names that were there before us (MadeEntries).
 	Except []string `json:"except,omitempty"`
 	// UID and GID are whom it belonged to (MadeOwner, and Mode with them).

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -123,6 +124,9 @@ type WriteFile struct {
 	Mode   fs.FileMode `json:"mode"`
 	Data   []byte      `json:"-"`
 	Secret bool        `json:"secret,omitempty"` // never print Data
+	// Editable says that a user may mend the file by hand while the node is not set up: what
+	// diagnoses of failures advise. The edit is kept and becomes ours, as long as Data is what it was.
+	Editable bool `json:"editable,omitempty"`
 }
 
 // Kind implements Step.
@@ -175,6 +179,11 @@ func (s WriteFile) Compare(h Host) Work {
 	}
 	w := Work{State: Conflict, Diff: s.diff(seen.Data)}
 	switch {
+	case ours && s.Editable && o.edited(seen.SHA256, sum(s.Data)):
+		return Work{State: Unchanged, Detail: "it was edited by hand, and stays as it is"}
+	case ours && s.Editable && !h.History.SetUp && !o.Wrote(seen.SHA256) && cmp.Or(o.Edits, o.SHA256) == sum(s.Data):
+		made := Made{Kind: MadeFile, Path: s.Path, SHA256: seen.SHA256, Mode: seen.Mode, Edits: sum(s.Data)}
+		return Work{State: Unchanged, Detail: "it was edited by hand, and stays as it is", Makes: []Made{made}}
 	case !ours:
 		w.Refused, w.Detail = NotOurs, "it is there already, with other content, and kubecrank did not write it"
 	case !o.Wrote(seen.SHA256):

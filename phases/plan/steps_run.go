@@ -158,3 +158,8 @@ func (ClusterAPI) Apply(ctx context.Context, to Endpoint, obj cluster.Object) (b
 	}
 	return c.Apply(ctx, obj)
 }
+
+// Open implements API.
+func (ClusterAPI) Open(to Endpoint) (Reader, error) {
+	return cluster.ConnectTo(to.Kubeconfig, to.Server)
+}

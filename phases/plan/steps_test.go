@@ -375,3 +375,36 @@ func TestMakeDirsModes(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 }
+
+// A manifest that a user has mended after a failure stays and becomes ours, as long as the configuration is the same.
+func TestEditedByHand(t *testing.T) {
+	step := WriteFile{Path: "/m/a.yaml", Mode: 0o600, Data: []byte("new\n"), Editable: true}
+	h := newHistory()
+	h.made(Made{Kind: MadeFile, Path: step.Path, SHA256: sum(step.Data)}, true)
+	at := func(content string, setUp bool) *fakeHost {
+		return &fakeHost{files: map[string]Seen{step.Path: aFile(content)}, owned: h.Owned, setUp: setUp}
+	}
+	if w := step.Compare(at("edited\n", true).host()); w.State != Conflict {
+		t.Errorf("on a node that is set up: %s", w.State)
+	}
+	for _, content := range []string{"edited\n", "edited again\n"} {
+		w := step.Compare(at(content, false).host())
+		if w.State != Unchanged || len(w.Makes) != 1 || w.Makes[0].SHA256 != sum([]byte(content)) {
+			t.Fatalf("%q: %s, %+v", content, w.State, w.Makes)
+		}
+		h.made(w.Makes[0], true)
+		for _, setUp := range []bool{false, true} {
+			if w := step.Compare(at(content, setUp).host()); w.State != Unchanged || len(w.Makes) > 0 {
+				t.Errorf("%q, once it is known: %s %+v", content, w.State, w.Makes)
+			}
+		}
+	}
+	other := step
+	other.Data = []byte("other\n")
+	if w := other.Compare(at("edited again\n", true).host()); w.State != Conflict || w.Refused != OtherConfig {
+		t.Errorf("with another configuration on a node that is set up: %s %s", w.State, w.Refused)
+	}
+	if w := other.Compare(at("edited a third time\n", false).host()); w.State != Conflict {
+		t.Errorf("edited, and the configuration changed: %s", w.State)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ type WaitHealthy struct {
 	Pods    []string `json:"pods"` // names as in the manifests
 	Timeout Span     `json:"timeout"`
 	Log     string   `json:"-"` // of the supervisor, for when that is what failed
+	// Proofs are what has to be seen of pods that are ready. The zero value asks for none.
+	Proofs Proofs `json:"proofs,omitzero"`
 }
 
 // Kind implements Step.
@@ -27,7 +30,11 @@ func (WaitHealthy) Kind() string { return "WaitHealthy" }
 
 // Describe implements Step.
 func (s WaitHealthy) Describe() string {
-	return fmt.Sprintf("wait until %s are ready, at most %s", strings.Join(s.Pods, ", "), time.Duration(s.Timeout))
+	does := "are ready"
+	if len(s.Proofs.Of) > 0 {
+		does += " and at work"
+	}
+	return fmt.Sprintf("wait until %s %s, at most %s", strings.Join(s.Pods, ", "), does, time.Duration(s.Timeout))
 }
 
 // The limits of a wait.
@@ -56,11 +63,16 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	defer cancel()
 	tick := time.NewTicker(pollPeriod)
 	defer tick.Stop()
-	ready := make(map[string]bool, len(s.Pods))
+	ready := make(map[string]instances, len(s.Pods))
 	heard := start
 	var last runtime.Status
 	var old oldFailures
 	exam := newExaminer(n, start)
+	prover, err := newProver(n, s.Proofs)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer prover.close()
 	for {
 		status, err := n.Supervisor.Status(limit)
 		switch {
@@ -70,7 +82,10 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 					return Outcome{}, err
 				}
 			}
-			if s.tellReady(n, status, ready, time.Since(start)); len(ready) == len(s.Pods) {
+			if err := s.tellReady(limit, n, status, ready, prover, start); err != nil {
+				return Outcome{}, err
+			}
+			if len(ready) == len(s.Pods) && s.stayed(limit, n, ready) {
 				return Outcome{}, nil
 			}
 			if failures := s.hopeless(status, old, exam); len(failures) > 0 {
@@ -87,21 +102,54 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 			if ctx.Err() != nil {
 				return Outcome{}, ctx.Err()
 			}
-			return Outcome{}, &NotHealthyError{Failures: s.unready(last, exam), Waited: time.Since(start), TimedOut: true}
+			return Outcome{}, &NotHealthyError{Failures: s.unready(last, exam, prover), Waited: time.Since(start), TimedOut: true}
 		}
 	}
 }
 
-func (s WaitHealthy) tellReady(n *Node, status runtime.Status, ready map[string]bool, after time.Duration) {
+// tellReady keeps in ready the pods that are ready and at work, with the instances that are.
+func (s WaitHealthy) tellReady(ctx context.Context, n *Node, status runtime.Status, ready map[string]instances, p *prover,
+	start time.Time,
+) error {
 	for _, pod := range status.Pods {
-		if slices.Contains(s.Pods, pod.Name) && pod.Ready && !ready[pod.Name] {
-			ready[pod.Name] = true
-			n.Tell(fmt.Sprintf("%s is ready after %.1f s", pod.Name, after.Seconds()))
+		if !slices.Contains(s.Pods, pod.Name) {
+			continue
 		}
-		if !pod.Ready {
+		works := pod.Ready
+		if works {
+			var err error
+			if works, err = p.works(ctx, pod); err != nil {
+				return err
+			}
+		}
+		was, told := ready[pod.Name]
+		switch now := instancesOf(pod); {
+		case !works:
 			delete(ready, pod.Name) // not any more
+		case !told || was != now:
+			ready[pod.Name] = now
+			n.Tell(fmt.Sprintf("%s is ready after %.1f s", pod.Name, time.Since(start).Seconds()))
 		}
 	}
+	return nil
+}
+
+// stayed says whether the instances that were ready still are, now that the last proof is there.
+func (s WaitHealthy) stayed(ctx context.Context, n *Node, ready map[string]instances) bool {
+	if len(s.Proofs.Of) == 0 {
+		return true
+	}
+	status, err := n.Supervisor.Status(ctx)
+	if err != nil {
+		return false
+	}
+	same := 0
+	for _, pod := range status.Pods {
+		if pod.Ready && ready[pod.Name] == instancesOf(pod) && slices.Contains(s.Pods, pod.Name) {
+			same++
+		}
+	}
+	return same == len(s.Pods)
 }
 
 // oldFailures are those that a run finds: its user may have mended the cause
@@ -155,7 +203,7 @@ func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, exam *exam
 			continue
 		}
 		for _, c := range pod.Containers {
-			if c.Ready || old.has(pod, c, now) {
+			if c.Ready || old.has(pod, c, now) || ofOldManifest(pod, c, now) {
 				continue
 			}
 			d, certain := exam.look(status, pod, c, now)
@@ -177,6 +225,20 @@ func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, exam *exam
 	return failures
 }
 
+// takenUp is how long the supervisor may take to end the pod of a manifest that was changed.
+const takenUp = 10 * time.Second
+
+// ofOldManifest says whether what a container shows is of the manifest before the one that is there now: somebody
+// has just corrected it, and the supervisor is about to start what it says now.
+func ofOldManifest(pod runtime.PodStatus, c runtime.ContainerStatus, now time.Time) bool {
+	info, err := os.Stat(pod.Source)
+	if err != nil || c.StartedAt == nil {
+		return false
+	}
+	changed := info.ModTime()
+	return c.StartedAt.Before(changed) && now.Sub(changed) < takenUp
+}
+
 func howItFails(c runtime.ContainerStatus) string {
 	switch {
 	case c.Reason == crashLoop && c.ExitCode == nil:
@@ -192,8 +254,8 @@ func (s WaitHealthy) isOurs(source string) bool {
 	return slices.ContainsFunc(s.Pods, func(pod string) bool { return strings.HasSuffix(source, "/"+pod+".yaml") })
 }
 
-// unready returns all pods that are not ready, each with what is known of it.
-func (s WaitHealthy) unready(status runtime.Status, exam *examiner) []PodFailure {
+// unready returns all pods that are not ready or not at work, each with what is known of it.
+func (s WaitHealthy) unready(status runtime.Status, exam *examiner, p *prover) []PodFailure {
 	var failures []PodFailure
 	for _, name := range s.Pods {
 		i := slices.IndexFunc(status.Pods, func(p runtime.PodStatus) bool { return p.Name == name })
@@ -203,6 +265,10 @@ func (s WaitHealthy) unready(status runtime.Status, exam *examiner) []PodFailure
 		}
 		pod := status.Pods[i]
 		if pod.Ready {
+			if missing := p.missing[name]; missing != "" && len(pod.Containers) > 0 {
+				c := pod.Containers[0]
+				failures = append(failures, failureOf(pod, c, "it is ready, and does not work: "+missing, exam.diagnose(status, pod, c)))
+			}
 			continue
 		}
 		if len(pod.Containers) == 0 {
