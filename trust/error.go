@@ -23,6 +23,7 @@ type Error struct {
 	UID, GID uint32 // of At
 	Mode     uint32 // of At: permission bits, with setuid, setgid and sticky
 	IsLink   bool
+	Parent   bool // At is a directory on the way to Path
 	Cause    Cause
 }
 
@@ -40,6 +41,9 @@ func (e *Error) Error() string {
 
 // Hint says what to do next.
 func (e *Error) Hint() string {
+	if e.Cause == Writable && e.Parent && e.Mode&0o002 != 0 {
+		return fmt.Sprintf("chmod +t %s, when everybody is to share it, as /tmp; or else chmod go-w %s", e.At, e.At)
+	}
 	if e.Cause == Writable {
 		return fmt.Sprintf("chmod go-w %s, when you have seen that nobody else has put anything there", e.At)
 	}

@@ -201,7 +201,7 @@ func (w *walker) enter(f *os.File, name string, st unix.Stat_t, last bool) error
 // check is the rule for one component; last is the one that was asked for.
 func (w *walker) check(path string, st unix.Stat_t, last bool) error {
 	isLink, isDir := st.Mode&unix.S_IFMT == unix.S_IFLNK, st.Mode&unix.S_IFMT == unix.S_IFDIR
-	e := &Error{Path: w.asked, At: path, UID: st.Uid, GID: st.Gid, Mode: st.Mode & 0o7777, IsLink: isLink}
+	e := &Error{Path: w.asked, At: path, UID: st.Uid, GID: st.Gid, Mode: st.Mode & 0o7777, IsLink: isLink, Parent: isDir && !last}
 	group, all := st.Mode&unix.S_IWGRP != 0, st.Mode&unix.S_IWOTH != 0 // with an ACL, group is the most that any entry gives
 	switch {
 	case !slices.Contains(w.owners, st.Uid):

@@ -165,7 +165,14 @@ func TestErrorTexts(t *testing.T) {
 	must(t, os.Chown(base+"/a", 0, 0))
 	must(t, os.Chmod(base+"/a", 0o777))
 	err = Caller().Check(base + "/a/b")
-	if !errors.As(err, &refused) || !strings.HasPrefix(refused.Hint(), "chmod go-w "+base+"/a,") || !strings.Contains(err.Error(), "every user") {
+	if !errors.As(err, &refused) || !strings.HasPrefix(refused.Hint(), "chmod +t "+base+"/a,") || !strings.Contains(err.Error(), "every user") {
+		t.Errorf("%v; %s", err, refused.Hint())
+	}
+	must(t, os.Chmod(base+"/a", 0o777|fs.ModeSticky))
+	must(t, Caller().Check(base+"/a/b"))
+	must(t, os.Chmod(base+"/a", 0o775))
+	err = Caller().Check(base + "/a/b")
+	if !errors.As(err, &refused) || !strings.HasPrefix(refused.Hint(), "chmod go-w "+base+"/a,") || !strings.Contains(err.Error(), "its group") {
 		t.Errorf("%v; %s", err, refused.Hint())
 	}
 	must(t, os.Chmod(base+"/a", 0o755))

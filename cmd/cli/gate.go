@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -21,6 +23,10 @@ const trustOwner = "trust-owner"
 const nodeless = "kubecrank.dev/nodeless"
 
 func nodelessVerb() map[string]string { return map[string]string{nodeless: "true"} }
+
+func isNodeless(cmd *cobra.Command) bool {
+	return cmd.Annotations[nodeless] != "" || cmd.Name() == "help"
+}
 
 // owners are the users whose files this run believes.
 func (a *app) owners() trust.Owners {

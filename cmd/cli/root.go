@@ -173,7 +173,7 @@ func (a *app) load(cmd *cobra.Command) error {
 	if a.global.root == "/" {
 		a.global.root = ""
 	}
-	if cmd.Annotations[nodeless] != "" {
+	if isNodeless(cmd) {
 		return nil
 	}
 	return a.gate()

@@ -144,6 +144,8 @@ func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // what else is wrong with the root, the verb will say
+	case errors.As(err, new(*trust.Error)) && isNodeless(cmd):
+		return "", nil // nobody has to read it
 	case errors.As(err, new(*trust.Error)):
 		return "", err
 	case err != nil:
