@@ -203,14 +203,14 @@ func TestParseMounts(t *testing.T) {
 	got := ParseMounts(`25 1 8:1 / / rw,relatime - ext4 /dev/root rw,discard
 26 25 0:5 /sub /a\040b\134\011\012c\043 rw shared:1 master:2 - cgroup cgroup rw,cpu,cpuacct
 27 25 0:6 / /none rw -  tmpfs  rw
-28 25 0:7 / /short rw
+28 25 0:7 / /short\04 rw
 29 25
 `)
 	want := []Mount{
 		{"/", "/", "ext4", []string{"rw", "discard"}},
 		{"/sub", "/a b\\\t\nc#", "cgroup", []string{"rw", "cpu", "cpuacct"}},
 		{"/", "/none", "tmpfs", []string{"rw"}},
-		{"/", "/short", "", nil},
+		{"/", `/short\04`, "", nil},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("mounts are %q", got)

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime/timeline"
 )
 
@@ -39,10 +37,10 @@ func newRecorder(next plan.Progress, path string, begin time.Time, p plan.Plan) 
 		r.after[ph.Name] = ph.After
 	}
 	run := timeline.Run{Verb: p.Verb, Time: begin, Node: p.Node.Name}
-	var ts unix.Timespec
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err == nil && unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) == nil {
-		run.Boot, run.Uptime = strings.TrimSpace(string(boot)), time.Duration(ts.Nano())-time.Since(begin)
+	boot, err := procfs.BootID()
+	up, err2 := procfs.Uptime()
+	if err == nil && err2 == nil {
+		run.Boot, run.Uptime = boot, up-time.Since(begin)
 	}
 	r.put(timeline.Line{What: timeline.RunBegan, Run: &run})
 	return r

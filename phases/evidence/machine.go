@@ -1,14 +1,12 @@
 package evidence
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/phases/diagnose"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -25,22 +24,14 @@ func processOf(pid int) *diagnose.Process {
 	if pid <= 0 {
 		return nil
 	}
-	proc := filepath.Join("/proc", strconv.Itoa(pid))
-	stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+	stat, err := procfs.ReadStat(pid)
 	if err != nil {
 		return nil
 	}
-	p := &diagnose.Process{PID: pid}
-	if i := strings.LastIndex(string(stat), ") "); i >= 0 && i+2 < len(stat) { // a name may hold parentheses
-		p.State = string(stat[i+2 : i+3])
-	}
-	if files, err := os.ReadDir(filepath.Join(proc, "fd")); err == nil {
-		p.Files = len(files)
-	}
-	limits, _ := os.ReadFile(filepath.Join(proc, "limits")) // not ours to read: not known
-	if m := regexp.MustCompile(`(?m)^Max open files\s+(\d+)`).FindSubmatch(limits); m != nil {
-		p.MaxFiles, _ = strconv.Atoi(string(m[1])) // digits
-	}
+	p := &diagnose.Process{PID: pid, State: string(stat.State)}
+	files, _ := procfs.Files(pid) // not ours to look at: not known
+	p.Files = len(files)
+	p.MaxFiles, _ = procfs.MaxFiles(pid)
 	return p
 }
 
@@ -49,8 +40,8 @@ func processOf(pid int) *diagnose.Process {
 func processID(id string) (pid int, ticks int64, ok bool) {
 	rest, isProcess := strings.CutPrefix(id, "process://")
 	parts := strings.Split(rest, "/")
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if !isProcess || len(parts) != 3 || err != nil || strings.TrimSpace(string(boot)) != parts[0] {
+	boot, err := procfs.BootID()
+	if !isProcess || len(parts) != 3 || err != nil || boot != parts[0] {
 		return 0, 0, false
 	}
 	pid, err = strconv.Atoi(parts[1])
@@ -65,12 +56,11 @@ func clockSkew(c runtime.ContainerStatus, now time.Time) time.Duration {
 	if !ok || c.StartedAt == nil {
 		return 0
 	}
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+	up, err := procfs.Uptime()
+	if err != nil {
 		return 0
 	}
-	const tick = time.Second / 100 // USER_HZ, the same on every Linux
-	age := time.Duration(ts.Nano()) - time.Duration(ticks)*tick
+	age := up - time.Duration(ticks)*procfs.Tick
 	skew := now.Round(0).Sub(c.StartedAt.Round(0)) - age
 	if skew.Abs() < time.Second {
 		return 0
@@ -162,22 +152,15 @@ func look(path string) diagnose.Path {
 
 // mountOf is the mount point of a path: the longest in the list of mounts that the path is below.
 func mountOf(path string) string {
-	f, err := os.Open("/proc/self/mountinfo")
+	mounts, err := procfs.Mounts()
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
 	best := ""
-	scanner := bufio.NewScanner(f)
-	for scanner.Scan() {
-		fields := strings.Fields(scanner.Text())
-		if len(fields) < 5 {
-			continue
-		}
-		point := fields[4]
-		below := point == "/" || path == point || strings.HasPrefix(path, point+"/")
-		if below && len(point) >= len(best) {
-			best = point
+	for _, m := range mounts {
+		below := m.Point == "/" || path == m.Point || strings.HasPrefix(path, m.Point+"/")
+		if below && len(m.Point) >= len(best) {
+			best = m.Point
 		}
 	}
 	return best

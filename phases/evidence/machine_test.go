@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/phases/diagnose"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -24,17 +25,15 @@ func sleeper(t *testing.T) (pid int, id string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := procfs.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	stat, err := procfs.ReadStat(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const startTime = 22 - 3 // fields after the name, proc_pid_stat(5)
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+2:]))
-	return cmd.Process.Pid, fmt.Sprintf("process://%s/%d/%s", strings.TrimSpace(string(boot)), cmd.Process.Pid, fields[startTime])
+	return cmd.Process.Pid, fmt.Sprintf("process://%s/%d/%d", boot, cmd.Process.Pid, stat.Start)
 }
 
 // The clock is compared with the kernel's own count of a real process's age.

@@ -1,13 +1,11 @@
 package facts
 
 import (
-	"math"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/accounts"
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // The host's users and groups.
@@ -22,7 +20,7 @@ func chooseAccounts(cfg config.Config) (accounts.Set, error) {
 		return accounts.Set{}, nil
 	}
 	if cfg.Root != "" {
-		return accounts.Below(cfg.Root, mappedIDs()), nil
+		return accounts.Below(cfg.Root, procfs.MappedIDs()), nil
 	}
 	var text [2]string
 	for i, file := range []string{passwdFile, groupFile} {
@@ -34,17 +32,4 @@ func chooseAccounts(cfg config.Config) (accounts.Set, error) {
 	}
 	defs, _ := os.ReadFile("/etc/login.defs") // without it there are defaults
 	return accounts.Choose(text[0], text[1], string(defs))
-}
-
-// mappedIDs is how many user IDs, counted from 0, this process's user namespace has (user_namespaces(7)).
-func mappedIDs() uint64 {
-	fields := strings.Fields(firstLine("/proc/self/uid_map"))
-	if len(fields) != 3 || fields[0] != "0" {
-		return math.MaxUint32
-	}
-	n, err := strconv.ParseUint(fields[2], 10, 64)
-	if err != nil {
-		return math.MaxUint32
-	}
-	return n
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // Limits are what the kernel allows this user's processes.
@@ -47,10 +49,8 @@ func tryInotify() string {
 
 // sysctl reads a number of /proc/sys, 0 if it cannot be read.
 func sysctl(name string) uint64 {
-	n, err := strconv.ParseUint(firstLine(filepath.Join("/proc/sys", name)), 10, 64)
-	if err != nil {
-		return 0
-	}
+	text, _ := procfs.Sysctl(name)
+	n, _ := strconv.ParseUint(text, 10, 64)
 	return n
 }
 
@@ -64,12 +64,15 @@ func firstLine(path string) string {
 	return strings.TrimSpace(line)
 }
 
-func kernelRelease() string { return firstLine("/proc/sys/kernel/osrelease") }
+func kernelRelease() string {
+	release, _ := procfs.Sysctl("kernel/osrelease") // "": not known
+	return release
+}
 
-// swapOn is kubeadm's SwapCheck: a line below the heading.
+// swapOn is kubeadm's SwapCheck.
 func swapOn() bool {
-	data, err := os.ReadFile("/proc/swaps")
-	return err == nil && strings.Count(strings.TrimSpace(string(data)), "\n") > 0
+	on, err := procfs.Swapping()
+	return err == nil && on
 }
 
 // clockUnsynchronized says whether the kernel has not been told for hours what time it is (adjtimex(2)). Asking changes nothing.
@@ -91,7 +94,9 @@ func firewalldRuns() bool {
 		}
 	}
 	pid, err := strconv.Atoi(firstLine("/run/firewalld.pid"))
-	return err == nil && strings.HasPrefix(firstLine(procFile(pid, "comm")), "firewalld")
+	if err != nil {
+		return false
+	}
+	name, err := procfs.Comm(pid)
+	return err == nil && strings.HasPrefix(name, "firewalld")
 }
-
-func procFile(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }

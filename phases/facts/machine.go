@@ -11,9 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
-func bootID() string { return firstLine("/proc/sys/kernel/random/boot_id") }
+func bootID() string {
+	id, _ := procfs.BootID() // "": not known
+	return id
+}
 
 // cpus counts those that this process may use, as kubeadm's NumCPUCheck does.
 func cpus() int { return goruntime.NumCPU() }

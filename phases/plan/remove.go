@@ -1,17 +1,16 @@
 package plan
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // remover removes files and directories without ever leaving the root it was
@@ -25,44 +24,19 @@ type remover struct {
 func newRemover(root string) (*remover, error) {
 	mounts, err := mountPoints()
 	if err != nil {
-		return nil, fmt.Errorf("cannot remove anything: cannot tell what is mounted: %w", err)
+		return nil, fmt.Errorf("cannot remove anything: %w", err)
 	}
 	return &remover{root: root, mounts: mounts}, nil
 }
 
-// mountPoints reads /proc/self/mountinfo; its fifth field is the mount point,
-// with spaces and the like in octal (proc_pid_mountinfo(5)). A bind mount has
-// its parent's device number, so st_dev would not do.
+// mountPoints is where something is mounted. A bind mount has its parent's device number, so st_dev would not do.
 func mountPoints() (map[string]bool, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
+	all, err := procfs.Mounts()
+	mounts := make(map[string]bool, len(all))
+	for _, m := range all {
+		mounts[m.Point] = true
 	}
-	defer f.Close()
-	mounts := make(map[string]bool)
-	scanner := bufio.NewScanner(f)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		if fields := strings.Fields(scanner.Text()); len(fields) > 4 {
-			mounts[unescape(fields[4])] = true
-		}
-	}
-	return mounts, scanner.Err()
-}
-
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return mounts, err
 }
 
 // entry is an open directory and a name in it.

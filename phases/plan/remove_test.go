@@ -137,14 +137,6 @@ func TestRemoveDoesNotCrossMounts(t *testing.T) {
 	}
 }
 
-func TestUnescape(t *testing.T) {
-	for in, want := range map[string]string{`/a\040b`: "/a b", `/plain`: "/plain", `/end\04`: `/end\04`, `/x\134y`: `/x\y`} {
-		if got := unescape(in); got != want {
-			t.Errorf("unescape(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestRemoveOwned(t *testing.T) {
 	base := t.TempDir()
 	path := func(parts ...string) string { return filepath.Join(append([]string{base}, parts...)...) }

@@ -3,15 +3,10 @@
 package ports
 
 import (
-	"bufio"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"net/netip"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // Holder is a process that listens on a port.
@@ -39,90 +34,43 @@ func Listeners(ports []int) map[int]Holder {
 		wanted[p] = true
 	}
 	taken := make(map[int]Holder)
-	inodes := make(map[string]int) // of sockets, to ports
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		scanListeners(file, func(addr netip.AddrPort, inode string) {
-			port := int(addr.Port())
-			if _, known := taken[port]; wanted[port] && !known {
-				taken[port] = Holder{Address: addr.Addr().Unmap().String()}
-				inodes["socket:["+inode+"]"] = port
-			}
-		})
+	sockets := make(map[string]int) // to ports
+	for _, l := range procfs.Listeners() {
+		port := int(l.Address.Port())
+		if _, known := taken[port]; wanted[port] && !known {
+			taken[port] = Holder{Address: l.Address.Addr().Unmap().String()}
+			sockets[l.Socket] = port
+		}
 	}
-	if len(inodes) > 0 {
-		findHolders(inodes, taken)
+	if len(sockets) > 0 {
+		findHolders(sockets, taken)
 	}
 	return taken
 }
 
-// scanListeners reads a table of the kernel (proc_net(5)). What cannot be read is left out.
-func scanListeners(file string, found func(addr netip.AddrPort, inode string)) {
-	f, err := os.Open(file)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	const listening = "0A" // TCP_LISTEN
-	scanner := bufio.NewScanner(f)
-	for scanner.Scan() {
-		fields := strings.Fields(scanner.Text())
-		if len(fields) < 10 || fields[3] != listening {
-			continue
-		}
-		if addr, ok := parseSocket(fields[1]); ok {
-			found(addr, fields[9])
-		}
-	}
-}
-
-// parseSocket reads "0100007F:192B": the address as 32-bit words in the byte
-// order of the machine, the port as a number.
-func parseSocket(s string) (netip.AddrPort, bool) {
-	host, port, ok := strings.Cut(s, ":")
-	n, err := strconv.ParseUint(port, 16, 16)
-	raw, err2 := hex.DecodeString(host)
-	if !ok || err != nil || err2 != nil || len(raw)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	for i := 0; i < len(raw); i += 4 {
-		binary.BigEndian.PutUint32(raw[i:], binary.NativeEndian.Uint32(raw[i:]))
-	}
-	addr, ok := netip.AddrFromSlice(raw)
-	return netip.AddrPortFrom(addr, uint16(n)), ok
-}
-
 // findHolders looks for the processes that have these sockets open. Those of
 // other users are hidden from all but root.
-func findHolders(inodes map[string]int, taken map[int]Holder) {
-	procs, err := os.ReadDir("/proc")
+func findHolders(sockets map[string]int, taken map[int]Holder) {
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return
 	}
-	for _, proc := range procs {
-		pid, err := strconv.Atoi(proc.Name())
+	for _, pid := range pids {
+		files, err := procfs.Files(pid)
 		if err != nil {
 			continue
 		}
-		fds := filepath.Join("/proc", proc.Name(), "fd")
-		entries, err := os.ReadDir(fds)
-		if err != nil {
-			continue
-		}
-		for _, e := range entries {
-			link, err := os.Readlink(filepath.Join(fds, e.Name()))
-			if err != nil {
-				continue
-			}
-			port, ours := inodes[link]
+		for _, file := range files {
+			port, ours := sockets[file]
 			if !ours {
 				continue
 			}
-			delete(inodes, link)
+			delete(sockets, file)
 			h := taken[port]
-			h.PID, h.Args = pid, commandLine(pid)
-			h.Program = program(pid, h.Args)
+			h.PID, h.Program = pid, program(pid)
+			h.Args, _ = procfs.Args(pid) // it may just have ended
 			taken[port] = h
-			if len(inodes) == 0 {
+			if len(sockets) == 0 {
 				return
 			}
 		}
@@ -130,21 +78,10 @@ func findHolders(inodes map[string]int, taken map[int]Holder) {
 }
 
 // program is the name a user knows: the kernel's own is cut after 15 bytes.
-func program(pid int, args []string) string {
-	if len(args) > 0 && args[0] != "" {
+func program(pid int) string {
+	if args, err := procfs.Args(pid); err == nil && args[0] != "" {
 		return filepath.Base(args[0])
 	}
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
-
-func commandLine(pid int) []string {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	if err != nil {
-		return nil
-	}
-	return strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+	name, _ := procfs.Comm(pid) // it may just have ended
+	return name
 }

@@ -2,7 +2,6 @@ package ports
 
 import (
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,23 +43,5 @@ func TestConnectionsAreNoListeners(t *testing.T) {
 	defer c.Close()
 	if got := Listeners([]int{c.LocalAddr().(*net.TCPAddr).Port}); len(got) != 0 {
 		t.Errorf("listeners are %+v", got)
-	}
-}
-
-func TestParseSocket(t *testing.T) {
-	for in, want := range map[string]string{
-		"0100007F:192B":                         "127.0.0.1:6443",
-		"00000000:0016":                         "0.0.0.0:22",
-		"00000000000000000000000001000000:094B": "[::1]:2379",
-		"0000000000000000FFFF00000100007F:094B": "[::ffff:127.0.0.1]:2379",
-		"xyz":                                   "",
-		"0100007F":                              "",
-		"01:0016":                               "",
-		"0100007F:12345":                        "",
-	} {
-		got, ok := parseSocket(in)
-		if ok != (want != "") || ok && got != netip.MustParseAddrPort(want) {
-			t.Errorf("parseSocket(%q) = %v, %v, want %q", in, got, ok, want)
-		}
 	}
 }

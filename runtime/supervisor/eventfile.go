@@ -12,13 +12,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -256,11 +256,10 @@ func (h *history) load(path string) {
 // newSession identifies this process for Event.Session.
 func newSession(version string, began time.Time) *runtime.Session {
 	s := &runtime.Session{PID: os.Getpid(), Version: version}
-	var ts unix.Timespec
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err == nil && unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) == nil {
-		s.Boot = strings.TrimSpace(string(boot))
-		s.Uptime = time.Duration(ts.Nano()) - time.Since(began)
+	boot, err := procfs.BootID()
+	up, err2 := procfs.Uptime()
+	if err == nil && err2 == nil {
+		s.Boot, s.Uptime = boot, up-time.Since(began)
 	}
 	return s
 }

@@ -1,16 +1,15 @@
 package supervisor
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // A supervisor runs for months, and most of what it has in memory is its own program: a start touches
@@ -33,54 +32,27 @@ func (s *supervisor) slim(ctx context.Context) {
 
 // dropProgramPages unmaps the pages of this program's file that are as they are in the file.
 func dropProgramPages() error {
-	exe, err := os.Readlink("/proc/self/exe")
+	program, err := procfs.Exe(os.Getpid())
 	if err != nil {
 		return err
 	}
-	f, err := os.Open("/proc/self/smaps")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	mappings, err := cleanMappings(f, exe)
+	mappings, err := procfs.Mappings()
 	if err != nil {
 		return err
 	}
 	for _, m := range mappings {
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED); errno != 0 {
+		if !clean(m, program) {
+			continue
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, m.Start, m.End-m.Start, unix.MADV_DONTNEED); errno != 0 {
 			return fmt.Errorf("cannot give back program pages: %w", errno)
 		}
 	}
 	return nil
 }
 
-type mapping struct{ start, end uintptr }
-
-// cleanMappings finds in the text of /proc/self/smaps the mappings of a file that cannot be written and of
-// which no page was ever written: neither relocations (of a position independent program) nor a
-// debugger's breakpoints would come back from the file.
-func cleanMappings(smaps io.Reader, file string) ([]mapping, error) {
-	var clean []mapping
-	var m mapping
-	ours := false
-	lines := bufio.NewScanner(smaps)
-	for lines.Scan() {
-		line := lines.Text()
-		var start, end uintptr
-		var perms string
-		if n, err := fmt.Sscanf(line, "%x-%x %4s", &start, &end, &perms); err == nil && n == 3 {
-			m = mapping{start, end}
-			ours = (perms == "r-xp" || perms == "r--p") && strings.HasSuffix(line, " "+file)
-			if ours {
-				clean = append(clean, m)
-			}
-			continue
-		}
-		name, value, _ := strings.Cut(line, ":")
-		if ours && (name == "Anonymous" || name == "Swap") && strings.TrimSpace(value) != "0 kB" {
-			clean = clean[:len(clean)-1]
-			ours = false
-		}
-	}
-	return clean, lines.Err()
+// clean holds for a mapping of a file that cannot be written and of which no page was ever written: neither
+// relocations (of a position independent program) nor a debugger's breakpoints would come back from the file.
+func clean(m procfs.Mapping, file string) bool {
+	return (m.Perms == "r-xp" || m.Perms == "r--p") && m.File == file && !m.Written
 }

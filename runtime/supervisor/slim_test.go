@@ -1,30 +1,29 @@
 package supervisor
 
 import (
-	"fmt"
 	"os"
-	"strings"
 	"testing"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // Pages that were written must stay: relocations, data, other files, shared mappings.
-func TestCleanMappings(t *testing.T) {
-	var smaps string
-	for i, m := range []string{
-		"r-xp 00000000 08:01 1 /bin/x|Anonymous: 0 kB|Swap: 0 kB",
-		"r--p 00001000 08:01 1 /bin/x|Anonymous: 4 kB|Swap: 0 kB",
-		"r--p 00002000 08:01 1 /bin/x|Anonymous: 0 kB|Swap: 8 kB",
-		"rw-p 00003000 08:01 1 /bin/x|Anonymous: 0 kB|Swap: 0 kB",
-		"r--p 00004000 08:01 1 /bin/y|Anonymous: 0 kB|Swap: 0 kB",
-		"r--s 00005000 08:01 1 /bin/x|Anonymous: 0 kB|Swap: 0 kB",
-		"rw-p 00000000 00:00 0|Anonymous: 99 kB|Swap: 0 kB",
-		"r--p 00006000 08:01 1 /bin/x|Size: 4 kB|Anonymous: 0 kB|Swap: 0 kB|VmFlags: rd mr",
+func TestClean(t *testing.T) {
+	for _, tt := range []struct {
+		m    procfs.Mapping
+		want bool
+	}{
+		{procfs.Mapping{Perms: "r-xp", File: "/bin/x"}, true},
+		{procfs.Mapping{Perms: "r--p", File: "/bin/x"}, true},
+		{procfs.Mapping{Perms: "r--p", File: "/bin/x", Written: true}, false},
+		{procfs.Mapping{Perms: "rw-p", File: "/bin/x"}, false},
+		{procfs.Mapping{Perms: "r--p", File: "/bin/y"}, false},
+		{procfs.Mapping{Perms: "r--s", File: "/bin/x"}, false},
+		{procfs.Mapping{Perms: "r--p"}, false},
 	} {
-		smaps += fmt.Sprintf("%d000-%d000 ", i+1, i+2) + strings.ReplaceAll(m, "|", "\n") + "\n"
-	}
-	got, err := cleanMappings(strings.NewReader(smaps), "/bin/x")
-	if want := "[{4096 8192} {32768 36864}]"; err != nil || fmt.Sprint(got) != want {
-		t.Errorf("%v, %v; want %s", got, err, want)
+		if got := clean(tt.m, "/bin/x"); got != tt.want {
+			t.Errorf("%+v: %t", tt.m, got)
+		}
 	}
 }
 
@@ -43,13 +42,12 @@ func TestDropProgramPages(t *testing.T) {
 
 func residentFile(t *testing.T) int {
 	t.Helper()
-	data, err := os.ReadFile("/proc/self/status")
+	status, err := procfs.ReadStatus(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(data), "RssFile:")
-	var kb int
-	if _, err := fmt.Sscan(rest, &kb); err != nil {
+	kb, err := status.KiB("RssFile")
+	if err != nil {
 		t.Fatal(err)
 	}
 	return kb
