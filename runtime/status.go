@@ -25,14 +25,14 @@ type PodStatus struct {
 	Namespace  string            `json:"namespace"`
 	UID        string            `json:"uid"`
 	Ready      bool              `json:"ready"`
-	State      string            `json:"state"` // Pending, Waiting, Starting, Running, BackOff, Stopping, Succeeded, Failed
+	State      string            `json:"state"` // Pending, Waiting, Starting, Running, BackOff, CleaningUp, Stopping, Succeeded, Failed
 	Restarts   int               `json:"restarts"`
 	PID        int               `json:"pid,omitempty"` // of the first container
 	StartedAt  *time.Time        `json:"startedAt,omitempty"`
 	ReadyAt    *time.Time        `json:"readyAt,omitempty"`
 	Source     string            `json:"source"` // the manifest's path or URL
 	Containers []ContainerStatus `json:"containers"`
-	Message    string            `json:"message,omitempty"` // what a waiting pod waits for
+	Message    string            `json:"message,omitempty"` // what a waiting pod waits for, or what has not ended
 	LastError  string            `json:"lastError,omitempty"`
 }
 

@@ -17,7 +17,10 @@ func LastLines(path string, lines, limit int) (string, error) {
 		return "", err
 	}
 	most := int64(2*limit + maxLine) // of the file: CRI's prefixes are not counted by the limit
-	c, err := openCursor(context.Background(), dir, restart, tail{lines: lines, perLine: most, all: most})
+	// An exit waits for its last lines: who keeps a lock of the log delays it, but not for long.
+	ctx, cancel := context.WithTimeout(context.Background(), rotatePatience)
+	defer cancel()
+	c, err := openCursor(ctx, dir, restart, tail{lines: lines, perLine: most, all: most})
 	if err != nil {
 		return "", fmt.Errorf("cannot read log: %w", err)
 	}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -213,18 +214,27 @@ func (p *pod) adoptExited(c *container, f runtime.Found, podAlive bool) {
 		exit = runtime.Exit{Code: -1, Message: err.Error()}
 	}
 	c.exit = &exit
-	p.adoptEnd(c)
+	c.began, c.state = true, ctrCleaning
+	p.adoptExit(c)
+	c.run++ // what it left may still run, and is removed before it is started again
+	who, done := p.who(c), evExited{c, c.run}
+	p.async(func(ctx context.Context) event { return p.clean(ctx, who, done, f.Container) })
 }
 
 func (p *pod) adoptEnd(c *container) {
 	c.began, c.state = true, ctrExited
+	p.adoptExit(c)
+	if decide(p.cur, c) != restartNone {
+		p.again(c)
+	}
+}
+
+// adoptExit tells of an exit that was before this supervisor.
+func (p *pod) adoptExit(c *container) {
 	now := time.Now()
 	if c.exit.FinishedAt.IsZero() || c.exit.FinishedAt.After(now) {
 		c.exit.FinishedAt = now
 	}
 	c.failedAt = c.exit.FinishedAt
 	p.tellExit(c, false)
-	if decide(p.cur, c) != restartNone {
-		p.again(c)
-	}
 }

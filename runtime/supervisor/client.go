@@ -137,7 +137,8 @@ func (c *Client) Logs(ctx context.Context, req runtime.LogRequest, w io.Writer) 
 }
 
 // Stop stops all pods in order, and then the supervisor, and tells of each event meanwhile. When it
-// returns nil all of them are gone, and the supervisor writes nothing any more; its process ends in a moment.
+// returns nil all of them are gone, and the supervisor writes nothing any more; its process ends in a moment. If some
+// do not end in time, the supervisor ends without them, and the error is an *UnendedError.
 func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	body, err := c.do(ctx, http.MethodPost, pathStop, nil)
 	if err != nil {
@@ -145,9 +146,14 @@ func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	}
 	defer body.Close()
 	complete := false
+	var unended *UnendedError
 	err = eachEvent(body, func(e runtime.Event) {
-		if e.Pod == "" && e.Message == allStopped {
+		switch {
+		case e.Pod == "" && e.Message == allStopped:
 			complete = true
+			return
+		case e.Pod == "" && e.Reason == reasonUnended:
+			unended = &UnendedError{Left: e.Message}
 			return
 		}
 		if tell != nil {
@@ -158,6 +164,9 @@ func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	case complete:
 		c.awaitEnd(ctx)
 		return nil
+	case unended != nil:
+		c.awaitEnd(ctx)
+		return fmt.Errorf("cannot stop everything: %w", unended)
 	case ctx.Err() != nil:
 		return fmt.Errorf("cannot wait for the supervisor's end: %w", ctx.Err())
 	case err != nil:

@@ -13,10 +13,11 @@ import (
 // ctrState is the state of a container within a running or stopping pod.
 //
 //	Waiting --> Starting --> Hook --> Running --> Killing --+
-//	               |  |                  ^  |               | exited
-//	               |  +----- no hook ----+  +---- exited ---+--> Exited, for good
-//	               | failed                                 |
-//	               +------------> BackOff <-----------------+
+//	               |  |                  ^  |               | ended
+//	               |  +----- no hook ----+  +---- ended ----+--> Cleaning --+
+//	               |                                                        | exited: nothing is left
+//	               | failed                                                 +--> Exited, for good
+//	               +------------> BackOff <---------------------------------+
 //	                                 | due
 //	                                 +--> Starting
 type ctrState string
@@ -27,6 +28,8 @@ const (
 	ctrHook     ctrState = "Hook"     // it runs, and so does its postStart hook
 	ctrRunning  ctrState = "Running"
 	ctrKilling  ctrState = "Killing" // it was told to end
+	// ctrCleaning: its process has ended, and what that left running is being removed. Nothing is started before that.
+	ctrCleaning ctrState = "Cleaning"
 	ctrBackOff  ctrState = "BackOff" // it ended or could not be started; the next start is due later
 	ctrExited   ctrState = "Exited"  // it ended, and is not started again
 )
@@ -59,6 +62,7 @@ type container struct {
 	done    bool // it had succeeded under OnFailure when the sandbox ended: a new one does not run it again
 	reason  string
 	message string // why it waits or how it ended
+	left    string // why the stop, or the removal of what it left, has failed the last time
 	probe   string // the last failure's text
 }
 
@@ -84,7 +88,7 @@ func newContainers(pod *runtime.Pod, counts map[string]int) []*container {
 // busy says that something of it may run.
 func (c *container) busy() bool {
 	switch c.state {
-	case ctrStarting, ctrHook, ctrRunning, ctrKilling:
+	case ctrStarting, ctrHook, ctrRunning, ctrKilling, ctrCleaning:
 		return true
 	default:
 		return false
@@ -225,7 +229,7 @@ func (p *pod) start(c *container) {
 	}
 	c.run++
 	c.state, c.due, c.killed, c.unstarted = ctrStarting, false, false, false
-	c.started, c.ready, c.probe = false, false, ""
+	c.started, c.ready, c.probe, c.left = false, false, "", ""
 	c.reason, c.message = "ContainerCreating", ""
 	spec := runtime.ContainerSpec{Container: *c.spec, RestartCount: c.restarts + 1}
 	run, sandbox := c.run, p.sandbox

@@ -2,13 +2,14 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // watch waits for the end of a run: of its process, and then of all that it left behind, for nothing
-// may be started before the old one is wholly gone.
+// may be started before the old one is wholly gone. The end is told first: what is left may take for ever.
 func (p *pod) watch(c *container) {
 	c.ctx, c.cancel = context.WithCancel(p.ctx)
 	rc, run, who := c.rc, c.run, p.who(c)
@@ -18,12 +19,28 @@ func (p *pod) watch(c *container) {
 		ended := p.insist(ctx, who, "cannot wait for the container", func() (err error) {
 			exit, err = rc.Wait(ctx)
 			return err
-		}) && p.insist(ctx, who, "cannot remove what the container left running", func() error { return rc.Stop(ctx, 0) })
+		})
 		if !ended {
 			return nil
 		}
-		return evExited{c, run, exit}
+		p.in.put(evEnded{c, run, exit})
+		return p.clean(ctx, who, evExited{c, run}, rc)
 	})
+}
+
+// clean removes what a container left running, as often as it takes.
+func (p *pod) clean(ctx context.Context, who runtime.Event, done evExited, rc runtime.Container) event {
+	gone := p.insist(ctx, who, "cannot remove what the container left running", func() error {
+		err := rc.Stop(ctx, 0)
+		if err != nil && ctx.Err() == nil {
+			p.in.put(evLeft{done.c, done.run, err})
+		}
+		return err
+	})
+	if !gone {
+		return nil
+	}
+	return done
 }
 
 // insist tries until it works: a runtime that is away for a while must not leave a pod stuck (statement 49).
@@ -48,9 +65,10 @@ func (p *pod) insist(ctx context.Context, who runtime.Event, what string, do fun
 	}
 }
 
-func (p *pod) onExited(e evExited) {
+// onEnded publishes how a container ended. It counts as gone when evExited comes.
+func (p *pod) onEnded(e evEnded) {
 	c := e.c
-	if !p.current(c, e.run) || !c.busy() {
+	if !p.current(c, e.run) || !c.busy() || c.state == ctrCleaning {
 		return
 	}
 	if c.cancel != nil {
@@ -62,10 +80,25 @@ func (p *pod) onExited(e evExited) {
 		exit.FinishedAt = now
 	}
 	c.exit, c.failedAt = &exit, exit.FinishedAt
-	c.started, c.ready, c.rc = false, false, nil
+	c.started, c.ready, c.rc, c.left = false, false, nil, ""
 	wanted := c.state == ctrKilling
-	c.state = ctrExited
+	c.state = ctrCleaning
 	p.tellExit(c, wanted)
+}
+
+// onLeft takes note of why a container, or what it left, cannot be stopped. The next attempt is under way.
+func (p *pod) onLeft(e evLeft) {
+	if p.current(e.c, e.run) && e.c.busy() {
+		e.c.left = e.err.Error()
+	}
+}
+
+func (p *pod) onExited(e evExited) {
+	c := e.c
+	if !p.current(c, e.run) || c.state != ctrCleaning {
+		return
+	}
+	c.state, c.left = ctrExited, ""
 	switch p.state {
 	case podStopping:
 		p.stopNext()
@@ -103,7 +136,7 @@ func (p *pod) kill(c *container, grace time.Duration, message string) {
 		c.cancel()
 	}
 	p.event(c, normal, reasonKilling, message)
-	target, who := hookTarget{p.cur, c.spec, c.rc}, p.who(c)
+	target, who, run := hookTarget{p.cur, c.spec, c.rc}, p.who(c), c.run
 	p.async(func(ctx context.Context) event {
 		began := time.Now()
 		if hooks := target.spec.Lifecycle; hooks != nil && hooks.PreStop != nil {
@@ -114,7 +147,14 @@ func (p *pod) kill(c *container, grace time.Duration, message string) {
 			}
 		}
 		p.insist(ctx, who, "cannot stop the container", func() error {
-			return target.rc.Stop(ctx, max(grace-time.Since(began), minimumGrace))
+			err := target.rc.Stop(ctx, max(grace-time.Since(began), minimumGrace))
+			if errors.Is(err, runtime.ErrLeftovers) {
+				return nil // the container has ended, and the watch removes the rest
+			}
+			if err != nil && ctx.Err() == nil {
+				p.in.put(evLeft{c, run, err})
+			}
+			return err
 		})
 		return nil // the watch tells of the end
 	})

@@ -35,10 +35,19 @@ type (
 		run int
 		err error
 	}
-	evExited struct {
+	evEnded struct { // its process has; what it left may still run
 		c    *container
 		run  int
 		exit runtime.Exit
+	}
+	evLeft struct { // what cannot be stopped so far
+		c   *container
+		run int
+		err error
+	}
+	evExited struct { // nothing of it is left
+		c   *container
+		run int
 	}
 	evDue struct { // the back-off is over
 		c   *container
@@ -60,6 +69,8 @@ func (evRestart) isEvent() {}
 func (evQuit) isEvent()    {}
 func (evStarted) isEvent() {}
 func (evHooked) isEvent()  {}
+func (evEnded) isEvent()   {}
+func (evLeft) isEvent()    {}
 func (evExited) isEvent()  {}
 func (evDue) isEvent()     {}
 func (evProbe) isEvent()   {}

@@ -197,6 +197,7 @@ const (
 	reasonReady     = "Ready"
 	reasonNotReady  = "NotReady"
 	reasonStopped   = "Stopped"
+	reasonUnended   = "StopIncomplete"
 	reasonCompleted = "Completed"
 	reasonSource    = "SourceProblem"
 )

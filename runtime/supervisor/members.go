@@ -12,11 +12,13 @@ import (
 
 // member is what the supervisor knows of one pod machine. Only the main loop touches it.
 type member struct {
-	pod  *pod
-	spec *runtime.Pod // what is wanted, or was last: the order is made of it
-	want *runtime.Pod // nil: it shall go
-	seq  int          // of the last evWant
-	last evWant
+	pod     *pod
+	spec    *runtime.Pod // what is wanted, or was last: the order is made of it
+	want    *runtime.Pod // nil: it shall go
+	seq     int          // of the last evWant
+	last    evWant
+	limited bool // a stop waits for it until it is overdue
+	stuck   bool // it is overdue, and holds up nobody
 
 	report // what it told last
 }
@@ -211,9 +213,12 @@ func (s *supervisor) permit(m *member) {
 		}
 	}
 	for _, first := range s.order.stopAfter[full] {
-		if n := s.members[first]; n != nil && n.leaving() {
+		if n := s.members[first]; n != nil && n.leaving() && !n.stuck {
 			e.stop = false
 		}
+	}
+	if e.stop {
+		s.limitStop(m)
 	}
 	if m.seq > 0 && e.pod == m.last.pod && e.start == m.last.start && e.stop == m.last.stop {
 		return

@@ -140,6 +140,10 @@ func (p *pod) handle(e event) {
 		p.onStarted(e)
 	case evHooked:
 		p.onHooked(e)
+	case evEnded:
+		p.onEnded(e)
+	case evLeft:
+		p.onLeft(e)
 	case evExited:
 		p.onExited(e)
 	case evDue:

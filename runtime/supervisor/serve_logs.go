@@ -37,6 +37,11 @@ func (s *supervisor) getLogs(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "%v", err)
 		return
 	}
+	leave, ok := s.enter(w)
+	if !ok {
+		return
+	}
+	defer leave()
 	out := &logWriter{w: w, rc: http.NewResponseController(w), follow: opts.Follow}
 	_ = out.rc.SetReadDeadline(time.Time{}) // a followed log has no end
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

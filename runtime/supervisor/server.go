@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // The control API, on the unix socket. Errors are {"error":"..."} with a 4xx or 5xx code.
@@ -106,6 +104,13 @@ func (s *supervisor) getEvents(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
+	if follow {
+		leave, ok := s.enter(w)
+		if !ok {
+			return
+		}
+		defer leave()
+	}
 	live, end := s.history.follow() // before the past is read, so that nothing is missed between
 	defer end()
 	past := s.history.all()
@@ -135,6 +140,22 @@ func (s *supervisor) getEvents(w http.ResponseWriter, r *http.Request) {
 			}
 			out.flush()
 		}
+	}
+}
+
+// mostStreams bounds the logs and followed events that are being sent: each holds a goroutine and some files, for as
+// long as its client likes.
+const mostStreams = 64
+
+// enter takes a place among the streams, or answers that there is none. Call leave when the stream has ended.
+func (s *supervisor) enter(w http.ResponseWriter) (leave func(), ok bool) {
+	select {
+	case s.streams <- struct{}{}:
+		return func() { <-s.streams }, true
+	default:
+		fail(w, http.StatusServiceUnavailable, "%d logs and events are being followed already, and there can be no more: end one of them",
+			mostStreams)
+		return nil, false
 	}
 }
 
@@ -179,17 +200,13 @@ func (s *supervisor) postStop(w http.ResponseWriter, r *http.Request) {
 			for len(live) > 0 {
 				out.send(<-live)
 			}
-			out.send(runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin),
-				Type: normal, Reason: reasonStopped, Message: allStopped})
+			out.send(s.lastEvent())
 			return
 		case <-r.Context().Done():
 			return
 		}
 	}
 }
-
-// allStopped is the message of the last event of a stop; without it the stop did not come to its end.
-const allStopped = "All pods are stopped"
 
 func (s *supervisor) postRestart(w http.ResponseWriter, r *http.Request) {
 	q, err := query(r, "pod")

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/kubecrank/kubecrank/runtime"
@@ -92,6 +93,11 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 	if (p.state == podWaiting && !p.mayStart || p.held()) && p.waitingFor != "" {
 		s.Message = "waiting for " + p.waitingFor
 	}
+	for _, c := range p.containers {
+		if c.left != "" {
+			s.Message = fmt.Sprintf("container %s: %s", c.spec.Name, c.status().Message)
+		}
+	}
 	s.LastError = p.lastExit
 	if p.problem != "" && !ready {
 		s.LastError = p.problem
@@ -131,8 +137,12 @@ func (p *pod) stateName() string {
 			return "Waiting"
 		}
 		for _, c := range p.containers {
-			if c.state == ctrBackOff {
+			switch c.state {
+			case ctrBackOff:
 				return "BackOff"
+			case ctrCleaning:
+				return runtime.ReasonCleaningUp
+			default:
 			}
 		}
 		if !p.hasStarted() {
@@ -153,6 +163,14 @@ func (c *container) status() runtime.ContainerStatus {
 	switch {
 	case c.rc != nil:
 		s.State, s.PID = "Running", c.info.PID
+		if c.left != "" {
+			s.Message = c.left
+		}
+	case c.state == ctrCleaning:
+		s.State, s.Reason, s.Message = "Terminated", runtime.ReasonCleaningUp, cleaningUp
+		if c.left != "" {
+			s.Message += ": " + c.left
+		}
 	case c.state == ctrExited && c.exit != nil:
 		s.State = "Terminated"
 	case c.state == ctrWaiting:
@@ -165,6 +183,9 @@ func (c *container) status() runtime.ContainerStatus {
 	}
 	return s
 }
+
+// cleaningUp says that a container has ended, and something that it started has not.
+const cleaningUp = "ended, cleaning up"
 
 func timePointer(t time.Time) *time.Time {
 	if t.IsZero() {

@@ -75,8 +75,10 @@ type supervisor struct {
 	opts    Options
 	begun   time.Time
 	updates chan sourceUpdate
-	stops   chan struct{} // a stop was asked for
+	stops   chan struct{}    // a stop was asked for
+	overdue *mailbox[string] // full names of pods that have not ended in time; "" for the runtime's list
 	once    sync.Once
+	streams chan struct{} // one place for each log or event stream
 	stopped chan struct{} // closed at the very end of a stop
 
 	latest   []*source.Update // per source, nil before its first one
@@ -84,6 +86,7 @@ type supervisor struct {
 	listed   bool
 	adopted  bool
 	stopping bool
+	unended  []string // what a stop has given up; read by others once stopped is closed
 	members  map[string]*member
 	order    order
 	affects  map[string][]string     // full name -> those whose permissions depend on it
@@ -168,6 +171,7 @@ func newSupervisor(opts Options) (*supervisor, error) {
 			rt: opts.Runtime, log: log, history: newHistory(log), records: recs, reports: newMailbox[report](),
 			work: &sync.WaitGroup{}, limits: opts.BackOff.withDefaults(), newCheck: checks, tail: lastLogLines,
 		},
+		overdue: newMailbox[string](), streams: make(chan struct{}, mostStreams),
 		opts: opts, begun: time.Now(), updates: make(chan sourceUpdate), stops: make(chan struct{}), stopped: make(chan struct{}),
 		latest: make([]*source.Update, len(opts.Sources)), members: map[string]*member{}, affects: map[string][]string{},
 		lastGood: map[string]*runtime.Pod{}, warned: map[string]bool{},
@@ -211,7 +215,7 @@ func (s *supervisor) supervise(ctx context.Context, cancel context.CancelFunc) e
 	}
 	gone := s.loop(ctx, listed)
 	cancel()
-	s.work.Wait()
+	s.awaitWork()
 	if s.history.file != nil {
 		s.history.file.close()
 	}
@@ -245,18 +249,17 @@ func (s *supervisor) loop(ctx context.Context, listed <-chan []runtime.Found) bo
 			}
 		case <-stops:
 			stops = nil
-			s.stopping = true
-			s.history.add("", runtime.Event{Type: normal, Reason: reasonKilling, Message: "Stopping all pods, as asked for"})
-			s.apply()
+			s.beginStop()
+		case <-s.overdue.ready:
+			for _, full := range s.overdue.take() {
+				s.onOverdue(full)
+			}
 		}
-		if s.stopping && s.adopted && len(s.members) == 0 {
+		if s.stopDone() {
 			return true
 		}
 	}
 }
-
-// requestStop asks for an orderly stop of everything; more than once is the same as once.
-func (s *supervisor) requestStop() { s.once.Do(func() { close(s.stops) }) }
 
 // list asks the runtime until it answers: without knowing what runs nothing may be started.
 func (s *supervisor) list(ctx context.Context, listed chan<- []runtime.Found) {
