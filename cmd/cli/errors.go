@@ -37,8 +37,9 @@ func withHint(err error, hint string) error {
 	return &hintError{err: err, hint: hint}
 }
 
-// printError writes what went wrong, and what to do about it. Several errors
-// at once, as validation and preflight find them, are all listed.
+// printError writes what went wrong, and what to do about it, without
+// credentials and control characters. Several errors at once, as validation and
+// preflight find them, are all listed.
 //
 //	kubecrank: cannot write /etc/kubernetes/manifests/etcd.yaml: no space left on device
 //	hint: free some space below /etc, then run kubecrank init again: it continues
@@ -46,7 +47,12 @@ func printError(w io.Writer, err error) {
 	if quiet := (*exitError)(nil); errors.As(err, &quiet) {
 		return // the result said it already
 	}
-	problems := flatten(err)
+	var text strings.Builder
+	writeProblems(&text, flatten(err))
+	fmt.Fprint(w, forPeople(text.String()))
+}
+
+func writeProblems(w io.Writer, problems []error) {
 	if len(problems) == 1 {
 		fmt.Fprintf(w, "kubecrank: %s\n", indented(problems[0].Error(), ""))
 		for _, hint := range hints(problems[0]) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // failure is what -o json prints of an error, as {"error": failure}. Its fields are a promise to scripts:
@@ -155,8 +156,8 @@ func failureOf(err error) failure {
 		f.Message = strconv.Itoa(len(problems)) + " problems"
 		return f
 	}
-	f.Hints = append(f.Hints, hints(problems[0])...)
-	f.Message = problems[0].Error()
+	f.Hints = append(f.Hints, hiddenHints(problems[0])...)
+	f.Message = redact.Text(problems[0].Error())
 	if len(f.Details) > 0 { // they have the other lines
 		f.Message, _, _ = strings.Cut(f.Message, "\n")
 	}
@@ -193,11 +194,12 @@ func detailsOf(err error) (details []any) {
 	switch {
 	case errors.As(err, &checks):
 		for _, c := range checks.Failed {
+			c.Text, c.Remedy = redact.Text(c.Text), redact.Text(c.Remedy)
 			details = append(details, c)
 		}
 	case errors.As(err, &refused):
 		for _, c := range refused.Conflicts {
-			details = append(details, conflictDetail{c.Path, c.Refusal, c.Why, c.Diff, c.Hint})
+			details = append(details, conflictDetail{c.Path, c.Refusal, c.Why, c.Diff, redact.Text(c.Hint)})
 		}
 	case errors.As(err, &sick):
 		for _, p := range sick.Failures {
@@ -213,13 +215,22 @@ func detailsOf(err error) (details []any) {
 	return details
 }
 
+// hiddenHints are the hints of an error without credentials.
+func hiddenHints(err error) []string {
+	all := hints(err)
+	for i, hint := range all {
+		all[i] = redact.Text(hint)
+	}
+	return all
+}
+
 func problemOf(err error) problemDetail {
-	p := problemDetail{Message: err.Error(), Hints: hints(err)}
+	p := problemDetail{Message: redact.Text(err.Error()), Hints: hiddenHints(err)}
 	var field *config.FieldError
 	if !errors.As(err, &field) {
 		return p
 	}
-	p.Field, p.Flag, p.File, p.Value = field.Field, field.Flag, field.Source, field.Value
+	p.Field, p.Flag, p.File, p.Value = field.Field, field.Flag, field.Source, redact.Text(field.Value)
 	if at := strings.LastIndexByte(field.Source, ':'); at >= 0 {
 		if line, err := strconv.Atoi(field.Source[at+1:]); err == nil {
 			p.File, p.Line = field.Source[:at], line
@@ -229,7 +240,8 @@ func problemOf(err error) problemDetail {
 }
 
 func unhealthyOf(f plan.PodFailure) unhealthyDetail {
-	d := unhealthyDetail{Pod: f.Pod, Container: f.Container, Message: f.What, State: f.Message, Probe: f.Probe, Restarts: f.Restarts,
+	d := unhealthyDetail{Pod: f.Pod, Container: f.Container, Message: redact.Text(f.What), State: redact.Text(f.Message),
+		Probe: redact.Text(f.Probe), Restarts: f.Restarts,
 		ExitCode: f.ExitCode, Signal: f.Signal, LogPath: f.LogPath, Log: f.Log}
 	if f.Diagnosis != nil {
 		d.Diagnosis = &containerDiagnosis{f.Container, *f.Diagnosis}

@@ -59,7 +59,8 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 	flags.add(cmd)
 	output := addOutput(cmd, cmd.PersistentFlags(), "text", "yaml", "json")
 	cmd.PersistentFlags().BoolVar(&opts.dryRun, "dry-run", false,
-		"Print the plan, its difference to this machine and the manifests, and change nothing.")
+		"Print the plan, its difference to this machine and the manifests, and change nothing. Credentials are "+
+			"hidden, but for -o yaml, which is the manifests as they are.")
 	start := func(cmd *cobra.Command, phase string) error {
 		opts.format, opts.phase = output.value, phase
 		in, err := a.initInput(cmd.Flags(), &flags)

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kubecrank/kubecrank/printable"
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // progress shows on stderr what is being done, in kind's style:
@@ -74,7 +77,7 @@ func (a *app) newProgress() *progress {
 func (p *progress) start(name, text string) *task {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := &task{p: p, name: name, text: text, began: time.Now()}
+	t := &task{p: p, name: name, text: forPeople(text), began: time.Now()}
 	p.running = append(p.running, t)
 	p.draw()
 	return t
@@ -91,7 +94,7 @@ func (t *task) end(ok bool) {
 func (t *task) say(news string) {
 	t.p.mu.Lock()
 	defer t.p.mu.Unlock()
-	if t.news == news {
+	if news = forPeople(news); t.news == news {
 		return
 	}
 	t.news = news
@@ -117,8 +120,11 @@ func (t *task) line() string {
 func (p *progress) note(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line(fmt.Sprintf(format, args...))
+	p.line(forPeople(fmt.Sprintf(format, args...)))
 }
+
+// forPeople hides credentials and control characters.
+func forPeople(text string) string { return printable.String(redact.Text(text)) }
 
 // close shows what still runs as failed, and gives the terminal back.
 func (p *progress) close() {

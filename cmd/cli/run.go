@@ -13,6 +13,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/printable"
 )
 
 // run is one run of a verb that changes the machine.
@@ -164,7 +165,8 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 		}
 		return nil
 	}
-	return plan.Print(w, r.plan, changes)
+	people := printable.NewWriter(w)
+	return errors.Join(plan.Print(people, r.plan, changes), people.Flush())
 }
 
 // apply does the plan, and shows it.

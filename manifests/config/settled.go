@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // Settled is the part of a Config that says what init puts on a machine. The
@@ -214,6 +215,9 @@ func redactEnvs(envs []kubeadmapi.EnvVar) {
 
 func redactArgs(args []kubeadmapi.Arg) {
 	for i := range args {
+		if redact.Secret(args[i].Name, args[i].Value) {
+			args[i].Value = Redacted
+		}
 		args[i].Value = redactURL(args[i].Value)
 	}
 }

@@ -25,17 +25,8 @@ type command struct {
 // readCommand reads the manifest as it is now; name is "" for the first container. A
 // manifest that is no file, or has become malformed, gives an empty command.
 func readCommand(source, name string) command {
-	const most = 10 << 20 // as runtime/source
-	info, err := os.Stat(source)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
-		return command{}
-	}
-	data, err := os.ReadFile(source)
-	if err != nil {
-		return command{}
-	}
 	var pod corev1.Pod
-	if yaml.Unmarshal(data, &pod) != nil {
+	if yaml.Unmarshal(readManifest(source), &pod) != nil {
 		return command{}
 	}
 	for _, c := range append(pod.Spec.Containers, pod.Spec.InitContainers...) {
@@ -53,6 +44,20 @@ func readCommand(source, name string) command {
 		return cmd
 	}
 	return command{}
+}
+
+// readManifest returns the bytes of a manifest, none if it is no file or cannot be read.
+func readManifest(source string) []byte {
+	const most = 10 << 20 // as runtime/source
+	info, err := os.Stat(source)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return nil
+	}
+	data, err := os.ReadFile(source)
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // isClientOf says whether a component's flags lead to the other one: the API server to etcd, the others to the API server.

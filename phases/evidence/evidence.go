@@ -56,6 +56,7 @@ func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerSta
 	if !o.Since.IsZero() && e.Running {
 		e.Log = append(readLog(previousLog(c.LogPath), o.Since), e.Log...)
 	}
+	e.Log, e.Messages = WithoutSecrets(pod.Source, e.Log), WithoutSecrets(pod.Source, e.Messages)
 	own := readCommand(pod.Source, c.Name)
 	e.Program, e.Flags, e.RunAs, e.Manifest = own.program, own.flags, own.runAs, own.file
 	var server command

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // The size of what is read of a log, and of what is shown.
@@ -30,6 +32,16 @@ func Tail(path string) []string {
 		lines = readLog(previousLog(path), time.Time{})
 	}
 	return shown(lines)
+}
+
+// WithoutSecrets hides in lines what the manifest of a pod says is a credential.
+func WithoutSecrets(source string, lines []string) []string {
+	values := redact.Values(string(readManifest(source)))
+	hidden := make([]string, len(lines))
+	for i, line := range lines {
+		hidden[i] = redact.Known(line, values)
+	}
+	return hidden
 }
 
 // shown are the last lines that say something: neither the stack traces after a

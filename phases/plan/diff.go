@@ -1,5 +1,7 @@
 package plan
 
+import "github.com/kubecrank/kubecrank/redact"
+
 // Change is what one step comes to on a host.
 type Change struct {
 	Phase   string  `json:"phase,omitempty"`
@@ -20,8 +22,8 @@ func Diff(p Plan, h Host) []Change {
 		for _, s := range ph.Steps {
 			w := s.Compare(h)
 			changes = append(changes, Change{
-				Phase: ph.Name, Kind: s.Kind(), Step: s.Describe(), State: w.State,
-				Detail: w.Detail, Diff: w.Diff, Hint: w.Hint, Refused: w.Refused,
+				Phase: ph.Name, Kind: s.Kind(), Step: redact.Text(s.Describe()), State: w.State,
+				Detail: redact.Text(w.Detail), Diff: w.Diff, Hint: w.Hint, Refused: w.Refused,
 			})
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // Journal is the append-only record of what was done to this machine: JSON
@@ -320,6 +321,7 @@ func encode(records []Record) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	for _, r := range records {
 		r.Time = r.Time.UTC().Truncate(time.Millisecond)
+		r.Step, r.Error = redact.Text(r.Step), redact.Text(r.Error)
 		if err := enc.Encode(r); err != nil {
 			return nil, err
 		}

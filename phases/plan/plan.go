@@ -170,7 +170,7 @@ type Record struct {
 	Node  *Identity `json:"node,omitempty"` // of RunBegun
 	// Config is what the run settled on, if that is not what the run before it had (RunBegun).
 	Config *config.Settled `json:"config,omitempty"`
-	Error string    `json:"error,omitempty"`
+	Error  string          `json:"error,omitempty"`
 }
 
 // What says which moment of a run or step a Record stands for.

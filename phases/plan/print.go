@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // Print writes a plan for people: the phases with each step and what it comes
 // to (changes, of Diff), then the differences, then the content of the files
-// that are written. The same input gives the same bytes.
+// that are written, without credentials. The same input gives the same bytes.
 func Print(w io.Writer, p Plan, changes []Change) error {
 	out := bufio.NewWriter(w) // keeps the first error until Flush
 	fmt.Fprintf(out, "%s: %s\n", p.Verb, tally(changes))
@@ -28,7 +30,7 @@ func Print(w io.Writer, p Plan, changes []Change) error {
 		}
 	}
 	for _, f := range p.Files() {
-		fmt.Fprintf(out, "\n# %s\n%s", f.Path, f.Data)
+		fmt.Fprintf(out, "\n# %s\n%s", f.Path, redact.Text(string(f.Data)))
 	}
 	return out.Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/redact"
 )
 
 // MakeDir makes a directory with its missing parents (mode 0755).
@@ -143,18 +144,15 @@ func (s WriteFile) Where() string { return s.Path }
 // MarshalJSON writes the content as text, unless it is a secret.
 func (s WriteFile) MarshalJSON() ([]byte, error) {
 	type plain WriteFile
-	content := string(s.Data)
-	if s.Secret {
-		content = redacted
+	content := redact.Mark
+	if !s.Secret {
+		content = redact.Text(string(s.Data))
 	}
 	return json.Marshal(struct {
 		plain
 		Content string `json:"content"`
 	}{plain(s), content})
 }
-
-// redacted stands where a secret would.
-const redacted = "(redacted)"
 
 // Compare implements Step.
 func (s WriteFile) Compare(h Host) Work {
@@ -208,7 +206,8 @@ func (s WriteFile) diff(old []byte) string {
 	if s.Secret {
 		return ""
 	}
-	return string(diff.Diff(s.Path+" (on this machine)", old, s.Path+" (planned)", s.Data))
+	before, after := redact.Pair(string(old), string(s.Data))
+	return string(diff.Diff(s.Path+" (on this machine)", []byte(before), s.Path+" (planned)", []byte(after)))
 }
 
 // found is the Work of files that are there and good: ours, or somebody else's
@@ -254,7 +253,7 @@ func conflictOf(s Step, w Work) ConflictAt {
 	if p, ok := s.(interface{ Where() string }); ok {
 		at = p.Where()
 	}
-	return ConflictAt{Path: at, Why: w.Detail, Diff: w.Diff, Hint: w.Hint, Refusal: w.Refused}
+	return ConflictAt{Path: at, Why: redact.Text(w.Detail), Diff: w.Diff, Hint: w.Hint, Refusal: w.Refused}
 }
 
 func firstLine(err error) string {

@@ -287,7 +287,8 @@ func (s WaitHealthy) unready(status runtime.Status, exam *examiner, p *prover) [
 func failureOf(pod runtime.PodStatus, c runtime.ContainerStatus, what string, d *diagnose.Diagnosis) PodFailure {
 	f := PodFailure{
 		Pod: pod.Name, Container: c.Name, What: what, Probe: c.LastProbe, Restarts: c.RestartCount,
-		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Log: evidence.Tail(c.LogPath), Diagnosis: d,
+		ExitCode: c.ExitCode, Signal: c.Signal, LogPath: c.LogPath, Diagnosis: d,
+		Log: evidence.WithoutSecrets(pod.Source, evidence.Tail(c.LogPath)),
 	}
 	for _, text := range []string{pod.LastError, c.Message} { // a back-off says less than what led to it
 		// Its first line: what follows are the last lines of the log, which stand below.

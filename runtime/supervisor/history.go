@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubecrank/kubecrank/redact"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -39,6 +40,7 @@ func newHistory(log *slog.Logger) *history {
 // add records an event under a key, the pod's full name. The same event again only counts up.
 func (h *history) add(key string, e runtime.Event) {
 	e.Time = time.Now()
+	e.Message = redact.Text(e.Message)
 	e.Offset = e.Time.Sub(h.begin)
 	level := slog.LevelInfo
 	if e.Type == warning {

@@ -3,9 +3,11 @@ package supervisor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/redact"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -118,15 +120,23 @@ func (p *pod) tellExit(c *container, wanted bool) {
 	}
 }
 
-// lastWords is the termination message, or else the end of the log.
+// lastWords is the termination message, or else the end of the log, without what the manifest says is a credential.
 func (p *pod) lastWords(c *container) string {
-	if c.exit.Message != "" {
-		return c.exit.Message
+	words := c.exit.Message
+	if words == "" && p.tail != nil && c.info.LogPath != "" {
+		words = p.tail(c.info.LogPath, lastLines)
 	}
-	if p.tail == nil || c.info.LogPath == "" {
+	if words == "" {
 		return ""
 	}
-	return p.tail(c.info.LogPath, lastLines)
+	var spec strings.Builder // as a manifest says it
+	for _, word := range slices.Concat(c.spec.Command, c.spec.Args) {
+		fmt.Fprintf(&spec, "- %s\n", word)
+	}
+	for _, e := range c.spec.Env {
+		fmt.Fprintf(&spec, "- name: %s\n  value: %s\n", e.Name, e.Value)
+	}
+	return redact.Known(words, redact.Values(spec.String()))
 }
 
 const lastLines = 10
