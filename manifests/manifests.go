@@ -62,6 +62,8 @@ type File struct {
 	Name string // "kube-apiserver.yaml"
 	Data []byte
 	Pod  *corev1.Pod // what Data is
+	// Patches are the names of the patches that were applied, in their order.
+	Patches []string
 }
 
 // Render returns the manifests of the control plane, in start order: etcd

@@ -87,7 +87,7 @@ func (f File) patch(patches []Patch) (patched File, errs []error) {
 	for _, p := range patches {
 		pod, problems := p.apply(f)
 		if errs = append(errs, problems...); len(problems) == 0 {
-			f.Pod = pod
+			f.Pod, f.Patches = pod, append(slices.Clip(f.Patches), p.Name)
 		}
 	}
 	data, err := yaml.Marshal(f.Pod) // once, because writing YAML is most of the work

@@ -1,6 +1,8 @@
 package phases
 
 import (
+	"slices"
+
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
@@ -8,5 +10,6 @@ import (
 func controlPlane(s *State) ([]plan.Step, error) {
 	steps := []plan.Step{plan.MakeDir{Path: s.Paths.Manifests, Mode: 0o700}}
 	steps = append(steps, s.rootless(manifests.APIServer, manifests.ControllerManager, manifests.Scheduler)...)
-	return append(steps, s.manifestSteps(func(f manifests.File) bool { return f.Name != etcdManifest })...), nil
+	own := func(f manifests.File) bool { return f.Name != etcdManifest }
+	return slices.Concat(steps, s.volumes(own), s.manifestSteps(own)), nil
 }

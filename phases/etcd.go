@@ -3,6 +3,7 @@ package phases
 import (
 	"bytes"
 	"path/filepath"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -25,7 +26,8 @@ func etcd(s *State) ([]plan.Step, error) {
 		plan.MakeDir{Path: s.Paths.Manifests, Mode: 0o700},
 	}
 	steps = append(steps, s.rootless(manifests.Etcd)...)
-	return append(steps, s.manifestSteps(func(f manifests.File) bool { return f.Name == etcdManifest })...), nil
+	own := func(f manifests.File) bool { return f.Name == etcdManifest }
+	return slices.Concat(steps, s.volumes(own), s.manifestSteps(own)), nil
 }
 
 func (s *State) manifestSteps(wanted func(manifests.File) bool) []plan.Step {

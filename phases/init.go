@@ -82,6 +82,11 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	if payload.Pods != nil {
+		if err := errors.Join(RefusedManifests(files, payload.Pods)...); err != nil {
+			return plan.Plan{}, err
+		}
+	}
 	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files, Remarks: remarks}
 	p, err := build(plan.VerbInit, list, s)
 	if err != nil {

@@ -119,6 +119,9 @@ func controlPlaneParts() []part {
 			if own, ok := step.(plan.Own); ok {
 				return slices.Contains(own.For, name)
 			}
+			if volume, ok := step.(plan.MakeVolume); ok {
+				return slices.Contains(volume.For, name)
+			}
 			file, ok := step.(plan.WriteFile)
 			return ok && filepath.Base(file.Path) == name+".yaml"
 		}})

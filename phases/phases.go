@@ -31,12 +31,14 @@ type State struct {
 	Remarks []string
 }
 
-// Payload is what is known of the components. Without a Digest they lie on the
-// machine already, so that nothing is staged.
+// Payload is what is known of the components and of the runtime that runs them.
+// Without a Digest they lie on the machine already, so that nothing is staged.
 type Payload struct {
 	Digest  string // Components.Digest
 	Size    int64  // bytes on disk once staged; 0 if unknown
 	Version string // of Kubernetes, "v1.36.3"; "" if unknown
+	// Pods says what the runtime has against a manifest; nil: nobody is asked.
+	Pods PodChecker
 }
 
 // phase is a named function from the State to steps.

@@ -52,6 +52,8 @@ func preflight(s *State) ([]plan.Step, error) {
 		signingCA,           // SigningCA--etc-kubernetes-pki-ca.crt
 		anonymousProbes,     // AnonymousProbes
 		patches,             // Patches
+		runnable,            // Runnable-etcd, ...
+		volumesUsable,       // Volume--etc-audit, ...
 	} {
 		checks = append(checks, check(s)...)
 	}

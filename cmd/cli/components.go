@@ -17,7 +17,7 @@ import (
 func (a *app) components() (plan.Components, phases.Payload, error) {
 	if a.global.componentsDir == "" {
 		if p, ok := payload.Embedded(); ok {
-			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version()}, nil
+			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version(), Pods: podChecker{}}, nil
 		}
 	}
 	located, err := payload.Locate(a.global.componentsDir)
@@ -28,7 +28,7 @@ func (a *app) components() (plan.Components, phases.Payload, error) {
 	if err != nil {
 		return nil, phases.Payload{}, &usageError{err: err}
 	}
-	return located, phases.Payload{Version: located.Version()}, nil
+	return located, phases.Payload{Version: located.Version(), Pods: podChecker{}}, nil
 }
 
 // componentsFor is the directory in which the supervisor of a configuration

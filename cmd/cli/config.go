@@ -13,6 +13,7 @@ import (
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/runtime/flagcheck"
 )
@@ -72,11 +73,12 @@ func newConfigValidate(a *app) *cobra.Command {
 		Use:   "validate [FILE]",
 		Short: "Find all errors of a configuration file",
 		Long: `Find all errors of a configuration file at once: of form, of single values, of what
-does not fit together, patches that do not apply, and extraArgs that the components
-do not take: flags that they do not have, and values of the wrong type. That is known
-of the version inside this program; for another one it is a warning that it was not
-checked. No program is started, and the machine is not looked at; what it makes of the
-file, "kubecrank init --config FILE --dry-run" says.
+does not fit together, patches that do not apply, manifests that could not be static
+pods of host processes, and extraArgs that the components do not take: flags that they
+do not have, and values of the wrong type. The flags are known of the version inside
+this program; for another one it is a warning that they were not checked. No program
+is started, and the machine is not looked at; what it makes of the file,
+"kubecrank init --config FILE --dry-run" says.
 
 The exit code is 2 when there is an error. What could not be checked is a warning.`,
 		Example: `  kubecrank config validate --config kubeadm.yaml
@@ -157,7 +159,7 @@ func anyHost(cfg config.Config) config.HostFacts {
 	return h
 }
 
-// patchProblems applies the patches to what is rendered.
+// patchProblems applies the patches to what is rendered, and asks whether the pods can be static pods of the process runtime.
 func patchProblems(cfg config.Config) []error {
 	patches, err := facts.ReadPatches(cfg.Patches)
 	if err != nil {
@@ -167,8 +169,11 @@ func patchProblems(cfg config.Config) []error {
 	if err != nil {
 		return []error{err}
 	}
-	_, _, errs := manifests.ApplyPatches(files, patches)
-	return errs
+	files, _, errs := manifests.ApplyPatches(files, patches)
+	if len(errs) > 0 {
+		return errs
+	}
+	return phases.RefusedManifests(files, podChecker{})
 }
 
 // problem is one error of config validate -o json.

@@ -50,6 +50,7 @@ func exitCode(err error) ExitCode {
 		noCert  *phases.UnknownCertificateError
 		patch   *manifests.PatchError
 		patches *facts.PatchesError
+		pod     *phases.ManifestError
 		checks  *plan.PreflightError
 		sick    *plan.NotHealthyError
 		stopped *interruptedError
@@ -64,7 +65,7 @@ func exitCode(err error) ExitCode {
 	case errors.As(err, &refused), errors.As(err, &notOurs), errors.As(err, &suspect):
 		return ExitRefused
 	case errors.As(err, &usage), errors.As(err, &noPhase), errors.As(err, &noCert),
-		errors.As(err, &patch), errors.As(err, &patches):
+		errors.As(err, &patch), errors.As(err, &patches), errors.As(err, &pod):
 		return ExitUsage
 	case errors.As(err, &checks):
 		return ExitPreflight

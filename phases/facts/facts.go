@@ -107,6 +107,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 		f.Patches, f.PatchesError = ReadPatches(cfg.Patches)
 	})
 	all.Wait()
+	f.lookAtVolumes(cfg)
 	return f, ctx.Err()
 }
 

@@ -130,10 +130,10 @@ func parseRecord(root string, line []byte) (Record, error) {
 
 // inside keeps a journal that somebody else could write from making reset, run
 // as root, remove anything outside the root it is run for. The parents of the
-// root may be ours too, as directories, which go only when they are empty.
+// root may be ours too, and what a volume wants elsewhere: directories, and files
+// that were made empty. They go only when they are empty.
 func inside(m Made, root string) bool {
-	path := filepath.Clean(m.Path)
-	return root == "" || below(path, root) || m.Kind == MadeDir && below(root, path)
+	return root == "" || below(filepath.Clean(m.Path), root) || m.Kind == MadeDir || m.Kind == MadeFile && m.SHA256 == sum(nil)
 }
 
 // JournalError is a journal that cannot be read or trusted.

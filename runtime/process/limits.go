@@ -2,7 +2,6 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,10 +24,7 @@ func (r *Runtime) checkLimits(pod *corev1.Pod) error {
 			continue
 		}
 		if err := r.cgroups.Check(cgroup.Pod{UID: string(pod.UID), Limits: cgroup.OfPod(pod)}, l); err != nil {
-			return hinted{
-				error: fmt.Errorf("container %s: resources.limits: %w", c.Name, err),
-				hint:  "run the supervisor as root with a writable cgroup file system, or leave the limits out of the manifest",
-			}
+			return limitsError(c.Name, err)
 		}
 	}
 	return nil

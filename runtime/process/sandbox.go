@@ -39,14 +39,8 @@ func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbo
 	if pod.Hash != "" && checkName(pod.Hash) != nil {
 		return nil, fmt.Errorf("cannot open pod %s: its hash %q cannot be kept", pod.Name, pod.Hash)
 	}
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		_, err := userOf(pod.Spec.SecurityContext, c.SecurityContext)
-		if err == nil {
-			err = checkCapabilities(c.SecurityContext)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot open pod %s: container %s: %w", pod.Name, c.Name, err)
-		}
+	if err := refuseRights(pod); err != nil {
+		return nil, err
 	}
 	s := &sandbox{rt: r, pod: pod, key: podKey{pod.Namespace, pod.Name, string(pod.UID)}}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
