@@ -327,12 +327,19 @@ func hintOf(err error) string {
 func publicDir(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
-	for dir := path; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	publish(t, path)
+	return path
+}
+
+// publish lets every user reach a directory. It leaves the machine's directory for temporary files alone, which other
+// programs use meanwhile.
+func publish(t *testing.T, path string) {
+	t.Helper()
+	for dir := path; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return path
 }
 
 // publicProgram is a copy of the test binary that every user can run: its own directory is closed to others.

@@ -47,7 +47,7 @@ func newLab(t *testing.T) *lab {
 	t.Helper()
 	n := newNode(t)
 	for _, phase := range []string{"components", "certs", "kubeconfig", "etcd", "control-plane"} {
-		n.must("init", "phase", phase, "--apiserver-advertise-address", "127.0.0.1")
+		n.must("init", "phase", phase, "--apiserver-advertise-address", "127.0.0.1", "--node-name", "lab")
 	}
 	staged, err := filepath.Glob(filepath.Join(n.root, "var/lib/kubecrank/components/*/etcd"))
 	if err != nil || len(staged) != 1 {
@@ -217,6 +217,9 @@ func (l *lab) supervise(wrap ...string) {
 		}
 		_ = cmd.Wait()
 		log.Close()
+		if text, err := os.ReadFile(log.Name()); l.t.Failed() {
+			l.t.Logf("the supervisor's log: %v\n%s", err, text)
+		}
 		for _, p := range l.processes() {
 			_ = syscall.Kill(p.pid, syscall.SIGKILL)
 		}

@@ -18,12 +18,13 @@ import (
 // users; and etcd is found among them. (One without a command line ended the whole package with a panic.)
 func TestProcessList(t *testing.T) {
 	n := newNode(t)
-	if err := os.Mkdir(n.root, 0o755); err != nil {
+	dir := filepath.Join(n.root, "var/lib/etcd")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	start := func(path string, args ...string) *exec.Cmd {
 		t.Helper()
-		cmd := &exec.Cmd{Path: path, Args: args, Dir: n.root, SysProcAttr: n.command(t.Context()).SysProcAttr}
+		cmd := &exec.Cmd{Path: path, Args: args, Dir: dir, SysProcAttr: n.command(t.Context()).SysProcAttr}
 		stdin, err := cmd.StdinPipe() // a cat lives as long as this
 		if err == nil {
 			err = cmd.Start()
@@ -48,7 +49,6 @@ func TestProcessList(t *testing.T) {
 		return nil
 	})
 	busy := start("/bin/sh", "sh", "-c", "while :; do /bin/true "+n.root+"; done") // always one in the middle of execve
-	dir := filepath.Join(n.root, "var/lib/etcd")
 	etcd := start("/bin/sh", "/x/etcd", "-c", "read x; exit", "--data-dir="+dir)
 
 	if pid := n.findEtcd(); pid != etcd.Process.Pid {
