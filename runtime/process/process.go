@@ -26,8 +26,6 @@
 package process
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -110,8 +108,7 @@ func New(opts Options) (*Runtime, error) {
 	if err := durable.MkdirAll(opts.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
-	sum := sha256.Sum256([]byte(filepath.Clean(opts.Root)))
-	root := hex.EncodeToString(sum[:8])
+	root := rootID(opts.Root)
 	return &Runtime{
 		opts:       opts,
 		root:       root,

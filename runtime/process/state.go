@@ -96,7 +96,8 @@ func (r *Runtime) writeRecord(rec record) error {
 	}
 	dir := filepath.Join(r.opts.StateDir, rec.UID)
 	tmp := filepath.Join(dir, "."+rec.Container+".tmp") // one writer at a time; what a killed one left is replaced
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
+	// New has made the directory above. If it is gone, somebody removed the root, and it is to stay away.
+	if err := durable.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("cannot record container %s: %w", rec.Container, err)
 	}
 	// Whole or not at all, but not synced to the disk: a record is about processes, which do not survive the

@@ -11,13 +11,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -136,11 +134,9 @@ func (f *eventFile) write(events []runtime.Event) error {
 	return err
 }
 
-// open goes on with the file that is there, behind a line that was torn.
+// open goes on with the file that is there, behind a line that was torn. It makes no directory: one that was removed
+// while the supervisor runs is to stay away.
 func (f *eventFile) open() error {
-	if err := durable.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
-		return err
-	}
 	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err

@@ -27,13 +27,14 @@ type live struct {
 	rt     *fakeRuntime
 	src    *fakeSource
 	cancel context.CancelFunc
+	stop   chan struct{} // Options.Stop
 	done   chan error
 }
 
 func runLive(t *testing.T, dir string) *live {
 	t.Helper()
-	l := &live{rt: &fakeRuntime{}, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan error, 1)}
-	l.opts = Options{Runtime: l.rt, RuntimeName: "fake", Sources: []source.Source{l.src}, Version: "v0",
+	l := &live{rt: &fakeRuntime{}, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan error, 1), stop: make(chan struct{})}
+	l.opts = Options{Runtime: l.rt, Stop: l.stop, RuntimeName: "fake", Sources: []source.Source{l.src}, Version: "v0",
 		SocketPath: filepath.Join(dir, "run", "supervisor.sock"), LockPath: filepath.Join(dir, "run", "supervisor.lock"), StateDir: filepath.Join(dir, "state"),
 		EventsPath: filepath.Join(dir, "state", "events.jsonl")}
 	l.client = NewClient(l.opts.SocketPath)

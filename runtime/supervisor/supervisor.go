@@ -10,8 +10,8 @@
 // probes and the runtime's housekeeping: everything else waits for an event.
 //
 // The end of the context leaves all containers running, as the end of a kubelet does: the next
-// supervisor adopts them through Runtime.List. Only a stop that is asked for on the control socket ends
-// them, dependents first.
+// supervisor adopts them through Runtime.List. A stop that is asked for (Options.Stop, the control socket) ends
+// them, dependents first, and so does the removal of the lock file, without which nobody could ask.
 package supervisor
 
 import (
@@ -21,11 +21,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 	"github.com/kubecrank/kubecrank/runtime/source"
@@ -50,6 +52,8 @@ type Options struct {
 	MetricsAddress string
 	// Locked is called once the lock is held and before anything is made; its error ends Run. nil for nobody.
 	Locked func() error
+	// Stop asks for an orderly stop of all pods when it is closed, as the control socket does; nil for never.
+	Stop <-chan struct{}
 	// Ready is called once, when the control socket answers; nil for nobody.
 	Ready func()
 }
@@ -145,6 +149,8 @@ func Run(ctx context.Context, opts Options) error {
 		defer stopMetrics()
 	}
 	s.work.Go(func() { s.slim(ctx) })
+	s.work.Go(func() { s.watchAnchor(ctx, lock) })
+	s.work.Go(func() { s.awaitStop(ctx) })
 	s.beginSession()
 	if opts.Ready != nil {
 		opts.Ready()
@@ -180,6 +186,9 @@ func newSupervisor(opts Options) (*supervisor, error) {
 	s.metrics = newMetrics()
 	s.history.count = s.metrics.happened
 	if opts.EventsPath != "" {
+		if err := durable.MkdirAll(filepath.Dir(opts.EventsPath), 0o700); err != nil {
+			log.Warn("cannot make the directory of the events", "error", err)
+		}
 		s.history.load(opts.EventsPath)
 		s.history.file = newEventFile(opts.EventsPath, log)
 	}
