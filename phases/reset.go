@@ -57,10 +57,11 @@ func resetPreflight(s *State) ([]plan.Step, error) {
 }
 
 func stop(s *State) ([]plan.Step, error) {
-	if _, started := s.Facts.History.Owned[s.Paths.Socket]; !started {
+	_, started := s.Facts.History.Owned[s.Paths.Socket]
+	if !started && !s.Facts.Unrecorded {
 		return nil, nil
 	}
-	return []plan.Step{plan.StopSupervisor{Socket: s.Paths.Socket}}, nil
+	return []plan.Step{plan.StopSupervisor{Socket: s.Paths.Socket, Unrecorded: !started}}, nil
 }
 
 // remove leaves out kubecrank's own directories with their parents: they go last.

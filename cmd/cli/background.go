@@ -34,6 +34,7 @@ type background struct {
 	args       []string // of the verb supervise
 	path       string   // the PATH in which the lean build finds its components
 	log        string
+	lock       string // of the supervisor
 }
 
 // supervisorClient talks to a supervisor that runs.
@@ -67,6 +68,7 @@ func (a *app) background(cfg config.Config) *background {
 		args:       args,
 		path:       a.stdio.getenv("PATH"),
 		log:        cfg.Paths().SupervisorLog,
+		lock:       cfg.Paths().SupervisorLock,
 	}
 }
 
@@ -107,6 +109,13 @@ func (b *background) Start(ctx context.Context) (int, error) {
 func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	st, err := b.client.Status(ctx)
 	if errors.Is(err, runtime.ErrNotRunning) {
+		deaf, err := supervisor.Find(b.lock)
+		if err != nil {
+			return err
+		}
+		if len(deaf) > 0 {
+			return b.interrupt(ctx, deaf)
+		}
 		if st.Supervisor.PID, err = b.start(ctx, append(slices.Clip(b.args), "--adopt-only")); err != nil {
 			return err
 		}
@@ -121,6 +130,23 @@ func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
 		return err
 	}
 	return gone(ctx)
+}
+
+// interrupt stops supervisors whose socket was removed. They end when their pods are stopped.
+func (b *background) interrupt(ctx context.Context, pids []int) error {
+	for _, pid := range pids {
+		gone, err := watchProcess(pid)
+		if err != nil {
+			return fmt.Errorf("cannot watch the supervisor (PID %d): %w", pid, err)
+		}
+		if err := supervisor.Interrupt(pid, b.lock); err != nil {
+			return err
+		}
+		if err := gone(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // essential passes on what a person wants to know of a stop: who is gone, and what went wrong.

@@ -74,7 +74,16 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		cfg.IgnorePreflightErrors = append(cfg.IgnorePreflightErrors, strings.ToLower(name))
 	}
 	r := &run{app: a, verb: plan.VerbReset, cfg: cfg, began: time.Now()}
-	if err := r.prepareReset(ctx); err != nil {
+	found, err := a.survey(ctx, cfg.Paths())
+	if err != nil {
+		return err
+	}
+	err = r.prepareReset(ctx, found)
+	if damaged := errors.As(err, new(*plan.JournalError)); (err == nil && r.facts.History.Records == 0 || damaged) && found.runs() {
+		return a.resetUnrecorded(ctx, r, found, opts)
+	} else if damaged {
+		return r.damaged(err)
+	} else if err != nil {
 		return err
 	}
 	if err := opts.foreignCertificates(r.facts.History); err != nil {
@@ -107,6 +116,9 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := a.stopUnrecorded(ctx, r); err != nil { // it is checked before it is said that all is gone
+		return err
+	}
 	return a.printReset(r, result, opts.format)
 }
 
@@ -136,12 +148,17 @@ func (a *app) confirmReset(ctx context.Context, r *run) error {
 		return withHint(&refusedError{err: errors.New("cannot reset: it destroys the cluster, and there is no terminal to ask on")},
 			"--force does it without asking; --dry-run shows what would go")
 	}
-	w := a.stdio.Err
-	fmt.Fprintln(w, "This is what reset does here:")
+	fmt.Fprintln(a.stdio.Err, "This is what reset does here:")
 	for _, line := range whatGoes(r.plan, r.facts.Host()) {
-		fmt.Fprintf(w, "  %s\n", line)
+		fmt.Fprintf(a.stdio.Err, "  %s\n", line)
 	}
-	fmt.Fprint(w, "\nAll data of the cluster will be lost. Go on? [y/N] ")
+	return a.ask(ctx, "All data of the cluster will be lost. Go on?")
+}
+
+// ask returns nil if the answer to a question on the terminal is yes.
+func (a *app) ask(ctx context.Context, question string) error {
+	w := a.stdio.Err
+	fmt.Fprintf(w, "\n%s [y/N] ", question)
 	answered := make(chan string, 1)
 	go func() {
 		answer, _ := bufio.NewReader(a.stdio.In).ReadString('\n') // no answer is no yes
@@ -199,6 +216,8 @@ type resetSummary struct {
 	Seconds float64           `json:"seconds"`
 	Phases  []phaseTime       `json:"phases"`
 	Left    []plan.LeftBehind `json:"left"`
+	// Running is what ran without a record of the journal: stopped, or with --dry-run to be stopped.
+	Running []string `json:"running,omitempty"`
 }
 
 // printReset says what reset came to, and what it left.
@@ -218,15 +237,10 @@ func (a *app) printReset(r *run, result plan.Result, format string) error {
 		fmt.Fprintln(w, "What an earlier reset had not come to is done: nothing of kubecrank's is left.")
 		return nil
 	case r.facts.History.Records == 0:
-		fmt.Fprintf(w, "There is nothing to reset: there is no journal %s.\n", r.cfg.Paths().Journal)
+		a.printNoJournal(r.cfg.Paths())
 		return nil
 	}
 	fmt.Fprintf(w, "What kubecrank made is gone (%s).\n", seconds(took))
-	if len(result.Left) > 0 {
-		fmt.Fprintln(w, "\nLeft:")
-		for _, l := range result.Left {
-			fmt.Fprintf(w, "  %s: %s\n", l.Path, l.Why)
-		}
-	}
+	a.printLeft(result.Left)
 	return nil
 }

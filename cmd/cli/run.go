@@ -50,6 +50,9 @@ func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) erro
 	if err := r.look(ctx); err != nil {
 		return err
 	}
+	if err := r.unrecorded(ctx); err != nil {
+		return err
+	}
 	r.cfg = r.cfg.Complete(r.facts.HostFacts(r.cfg))
 	if err := errors.Join(flagErr, errors.Join(r.validate(flagErr)...)); err != nil {
 		return &usageError{err: err}
@@ -68,10 +71,11 @@ func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) erro
 
 // prepareReset computes the plan from the journal. It needs no valid
 // configuration and no components: what is to go is written down.
-func (r *run) prepareReset(ctx context.Context) error {
+func (r *run) prepareReset(ctx context.Context, found survey) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
+	r.facts.Unrecorded = found.runs()
 	return r.planned(phases.Reset(r.cfg, r.facts))
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -132,8 +132,8 @@ func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts supervi
 	paths := cfg.Paths()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	client := supervisor.NewClient(paths.Socket)
-	a.onSignals(ctx, cancel, client)
+	stop := make(chan struct{})
+	a.onSignals(ctx, cancel, sync.OnceFunc(func() { close(stop) }))
 	return supervisor.Run(ctx, supervisor.Options{
 		Runtime:        rt,
 		RuntimeName:    config.RuntimeProcess,
@@ -149,6 +149,7 @@ func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts supervi
 		MetricsAddress: cfg.Supervisor.MetricsAddress,
 		BackOff:        supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
 		Locked:         a.wanted,
+		Stop:           stop,
 	})
 }
 
@@ -308,8 +309,8 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 }
 
 // onSignals makes SIGTERM and SIGHUP leave the pods running, and SIGINT stop
-// them first; a second SIGINT leaves the rest.
-func (a *app) onSignals(ctx context.Context, leave context.CancelFunc, client *supervisor.Client) {
+// them first; a second SIGINT leaves the rest. Neither needs the control socket.
+func (a *app) onSignals(ctx context.Context, leave context.CancelFunc, stop func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	log := slog.New(slog.NewTextHandler(a.stdio.Err, nil))
@@ -328,11 +329,7 @@ func (a *app) onSignals(ctx context.Context, leave context.CancelFunc, client *s
 				}
 				stopping = true
 				log.Info("stopping the pods; Ctrl-C again leaves them running")
-				go func() {
-					if err := client.Stop(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
-						log.Error("cannot stop the pods", "error", err)
-					}
-				}()
+				stop()
 			}
 		}
 	}()

@@ -59,6 +59,9 @@ type Facts struct {
 	// SupervisorRuns is true when a supervisor of this root takes connections.
 	SupervisorRuns bool
 
+	// Unrecorded is true when something of this root runs, as far as can be told without the journal. cmd/cli looks.
+	Unrecorded bool
+
 	// Accounts are whom the components run as; the zero value is root.
 	Accounts accounts.Set
 	// AccountsError is why there can be none.

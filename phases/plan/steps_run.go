@@ -88,6 +88,8 @@ func (s StartSupervisor) Compare(h Host) Work {
 // StopSupervisor stops all pods in reverse start order, then the supervisor.
 type StopSupervisor struct {
 	Socket string `json:"socket"`
+	// Unrecorded says that something runs although the journal knows of no start: it lost its end.
+	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
 // Kind implements Step.
@@ -99,13 +101,17 @@ func (StopSupervisor) Describe() string {
 }
 
 // Compare implements Step. A supervisor that does not answer may have left its
-// pods running, so there is something to do as long as the journal says that one was started.
+// pods running, so there is something to do as long as the journal says that one was started, or something runs.
 func (s StopSupervisor) Compare(h Host) Work {
 	o, ours := h.Owned(s.Socket)
-	if !ours {
+	var unmakes []Made
+	switch {
+	case ours:
+		unmakes = []Made{o.Made}
+	case !s.Unrecorded:
 		return Work{State: Unchanged, Detail: "none was started"}
 	}
-	return Work{State: New, Unmakes: []Made{o.Made}, Do: func(ctx context.Context, n *Node) (Outcome, error) {
+	return Work{State: New, Unmakes: unmakes, Do: func(ctx context.Context, n *Node) (Outcome, error) {
 		return Outcome{}, n.Supervisor.Stop(ctx, func(e runtime.Event) { n.Tell(e.Pod + ": " + e.Message) })
 	}}
 }
