@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
@@ -20,7 +20,7 @@ import (
 // seen is a process whose environment bears our marker and root.
 type seen struct {
 	pid  int
-	stat procStat
+	stat procfs.Stat
 }
 
 // List finds the containers of this root. There are two ways to one: its record, and the marker in a
@@ -122,16 +122,16 @@ func (t *trace) leaders(m marker, bootID string) []seen {
 	if t.record != nil && t.record.marker() == m && t.record.BootID == bootID {
 		return nil
 	}
-	leaders := slices.DeleteFunc(slices.Clone(t.marked[m]), func(p seen) bool { return p.stat.session != p.pid })
+	leaders := slices.DeleteFunc(slices.Clone(t.marked[m]), func(p seen) bool { return p.stat.Session != p.pid })
 	slices.SortFunc(leaders, func(a, b seen) int {
-		return cmp.Or(cmp.Compare(a.stat.start, b.stat.start), cmp.Compare(a.pid, b.pid))
+		return cmp.Or(cmp.Compare(a.stat.Start, b.stat.Start), cmp.Compare(a.pid, b.pid))
 	})
 	return leaders
 }
 
 // scan returns the processes that bear a marker of our root, by marker; commands of Exec do not count.
 func (r *Runtime) scan() (map[marker][]seen, error) {
-	pids, err := allPIDs()
+	pids, err := procfs.PIDs()
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (r *Runtime) scan() (map[marker][]seen, error) {
 		if !ok || m.root != r.root || pid == os.Getpid() {
 			continue
 		}
-		if stat, err := readStat(pid); err == nil && !stat.dead() {
+		if stat, err := procfs.ReadStat(pid); err == nil && !stat.Dead() {
 			marked[m] = append(marked[m], seen{pid, stat})
 		}
 	}
@@ -184,8 +184,8 @@ func (r *Runtime) known(rec record) *container {
 // it replaced its environment, writes to the container's log. Root in a container without SYS_PTRACE
 // may not look at the process of another user, and must do with the first three, which are unique.
 func isContainer(rec record) bool {
-	environ, err := readProc(rec.PID, "environ")
-	if errors.Is(err, fs.ErrPermission) || findMarker(environ) == rec.marker().String() {
+	value, err := procfs.Getenv(rec.PID, markerVar)
+	if errors.Is(err, procfs.ErrDenied) || err == nil && value == rec.marker().String() {
 		return true
 	}
 	log, err := os.Stat(rec.LogPath)
@@ -203,7 +203,7 @@ func isContainer(rec record) bool {
 // adoptMarked takes over a process by its marker alone; nil if it is gone.
 func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container, error) {
 	rec := r.unrecorded(m)
-	rec.PID, rec.Start, rec.StartedAt = p.pid, p.stat.start, startedAt(p.stat.start)
+	rec.PID, rec.Start, rec.StartedAt = p.pid, p.stat.Start, startedAt(p.stat.Start)
 	if c := r.known(rec); c != nil {
 		return c, nil
 	}
@@ -214,7 +214,7 @@ func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at process %d of container %s: %w", rec.PID, rec.Container, err)
 	}
-	if dir, err := os.Readlink(procPath(rec.PID, "cwd")); err == nil {
+	if dir, err := procfs.Cwd(rec.PID); err == nil {
 		rec.Dir = dir
 	}
 	rec.User, rec.Limits = runsAs(rec.PID)
@@ -237,7 +237,7 @@ func (r *Runtime) unrecorded(m marker) record {
 func (r *Runtime) takeOver(ctx context.Context, rec record, pidfd *os.File, recorded bool) (*container, error) {
 	c := r.newContainer(rec)
 	c.pidfd, c.recorded = pidfd, recorded
-	if environ, err := readProc(rec.PID, "environ"); err == nil {
+	if environ, err := procfs.Environ(rec.PID); err == nil {
 		c.env = withoutMarker(environ)
 	}
 	c.register()
@@ -248,14 +248,8 @@ func (r *Runtime) takeOver(ctx context.Context, rec record, pidfd *os.File, reco
 	return c, err
 }
 
-func withoutMarker(environ []byte) []string {
-	var env []string
-	for _, e := range bytes.Split(bytes.TrimSuffix(environ, []byte{0}), []byte{0}) {
-		if !bytes.HasPrefix(e, []byte(markerVar+"=")) {
-			env = append(env, string(e))
-		}
-	}
-	return env
+func withoutMarker(environ []string) []string {
+	return slices.DeleteFunc(environ, func(e string) bool { return strings.HasPrefix(e, markerVar+"=") })
 }
 
 // ended describes a container that has ended, with what is known of its end.

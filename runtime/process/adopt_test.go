@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -65,12 +66,12 @@ func killedProgram(t *testing.T, program, root, pod string, spec corev1.PodSpec)
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	stat, err := readStat(pid)
+	stat, err := procfs.ReadStat(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // left by a test that failed
-		if pidfd, err := pin(pid, stat.start); err == nil {
+		if pidfd, err := pin(pid, stat.Start); err == nil {
 			_ = sendSignal(pidfd, unix.SIGKILL)
 			_ = pidfd.Close()
 		}
@@ -309,14 +310,14 @@ func TestNeverSignalsStrangers(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _, _ = stranger.Process.Kill(), stranger.Wait() })
-			stat, err := readStat(stranger.Process.Pid)
+			stat, err := procfs.ReadStat(stranger.Process.Pid)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rt := newRuntime(t)
 			rec := record{Version: recordVersion, Root: rt.root, BootID: rt.bootID,
 				Namespace: "ns", Pod: "p", UID: "u", Container: "c", Restart: 4,
-				PID: stranger.Process.Pid, Start: stat.start, LogPath: filepath.Join(rt.opts.LogDir, "4.log"), Dir: "/"}
+				PID: stranger.Process.Pid, Start: stat.Start, LogPath: filepath.Join(rt.opts.LogDir, "4.log"), Dir: "/"}
 			tc.change(&rec)
 			if err := rt.writeRecord(rec); err != nil {
 				t.Fatal(err)
@@ -345,7 +346,7 @@ func TestNeverSignalsStrangers(t *testing.T) {
 func TestAdoptWithoutMarker(t *testing.T) {
 	t.Parallel()
 	root, pid := killedSupervisor(t, "bare", "exec env -i sleep 1000")
-	eventually(t, "it replaced itself", func() bool { stat, err := readStat(pid); return err == nil && stat.name == "sleep" })
+	eventually(t, "it replaced itself", func() bool { stat, err := procfs.ReadStat(pid); return err == nil && stat.Name == "sleep" })
 	c := one(t, runtimeAt(t, root))
 	if c.Exited || c.Info().PID != pid {
 		t.Errorf("exited %v, %+v", c.Exited, c.Info())

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // capabilityNames are the names of capabilities(7), without CAP_, at their numbers.
@@ -113,26 +115,17 @@ func checkCapabilities(sc *corev1.SecurityContext) error {
 
 // ownCapabilities are those that the supervisor can pass on.
 func ownCapabilities() uint64 {
-	status, err := readProc(os.Getpid(), "status")
+	status, err := procfs.ReadStatus(os.Getpid())
 	if err != nil {
 		return 0
 	}
-	return capabilitySet(status, "CapPrm") & capabilitySet(status, "CapBnd")
+	return capabilitySet(status["CapPrm"]) & capabilitySet(status["CapBnd"])
 }
 
-// capabilitySet reads a set in proc_pid_status(5).
-func capabilitySet(status []byte, field string) uint64 {
-	set, _ := strconv.ParseUint(statusField(status, field), 16, 64) // none, if it is not there
+// capabilitySet reads a set of proc_pid_status(5), none if it is not there.
+func capabilitySet(field string) uint64 {
+	set, _ := strconv.ParseUint(field, 16, 64)
 	return set
-}
-
-func statusField(status []byte, name string) string {
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 // dropCapabilities leaves only those in the bounding set of the thread, and those at most that are inherited. An
@@ -171,33 +164,26 @@ func dropCapabilities(keep []int) error {
 
 // runsAs reads what a process runs as, for a container whose record is lost.
 func runsAs(pid int) (*user, privileges) {
-	status, err := readProc(pid, "status")
+	status, err := procfs.ReadStatus(pid)
 	if err != nil {
 		return nil, privileges{}
 	}
-	p := privileges{NoNew: statusField(status, "NoNewPrivs") == "1", Drop: true}
+	p := privileges{NoNew: status["NoNewPrivs"] == "1", Drop: true}
 	for c := range 64 {
-		if capabilitySet(status, "CapBnd")&(1<<c) != 0 {
+		if capabilitySet(status["CapBnd"])&(1<<c) != 0 {
 			p.Keep = append(p.Keep, c)
 		}
-		if capabilitySet(status, "CapAmb")&(1<<c) != 0 {
+		if capabilitySet(status["CapAmb"])&(1<<c) != 0 {
 			p.Ambient = append(p.Ambient, c)
 		}
 	}
-	var u user
-	ids := []*uint32{&u.UID, &u.GID}
-	for i, field := range []string{"Uid", "Gid"} {
-		effective := strings.Fields(statusField(status, field))
-		if len(effective) < 2 {
-			return nil, p
-		}
-		n, err := strconv.ParseUint(effective[1], 10, 32)
-		if err != nil {
-			return nil, p
-		}
-		*ids[i] = uint32(n)
+	uids, err := status.UIDs()
+	gids, gidErr := status.GIDs()
+	if err != nil || gidErr != nil {
+		return nil, p
 	}
-	for _, g := range strings.Fields(statusField(status, "Groups")) {
+	u := user{UID: uint32(uids[1]), GID: uint32(gids[1])} // effective
+	for _, g := range strings.Fields(status["Groups"]) {
 		if n, err := strconv.ParseUint(g, 10, 32); err == nil {
 			u.Groups = append(u.Groups, uint32(n))
 		}

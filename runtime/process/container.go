@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
@@ -88,11 +89,11 @@ func (c *container) Stop(ctx context.Context, grace time.Duration) error {
 
 // stuck says why a process does not go although it was killed.
 func stuck(pid int) error {
-	stat, err := readStat(pid)
-	if err != nil || stat.dead() {
+	stat, err := procfs.ReadStat(pid)
+	if err != nil || stat.Dead() {
 		return nil
 	}
-	return fmt.Errorf("process %d (%s) does not end, its state is %c", pid, stat.name, stat.state)
+	return fmt.Errorf("process %d (%s) does not end, its state is %c", pid, stat.Name, stat.State)
 }
 
 func (c *container) ended() bool {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -189,7 +190,7 @@ func TestStopHung(t *testing.T) {
 	if err := sendSignal(c.pidfd, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "stopped", func() bool { stat, err := readStat(c.info.PID); return err == nil && stat.state == 'T' })
+	eventually(t, "stopped", func() bool { stat, err := procfs.ReadStat(c.info.PID); return err == nil && stat.State == 'T' })
 	if err := c.Stop(t.Context(), 20*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 const (
@@ -104,8 +106,8 @@ func (c *container) startExec(argv []string, out *os.File) (*command, error) {
 		return nil, err
 	}
 	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
-	if stat, err := readStat(pid); err == nil {
-		cmd.start = stat.start // else all processes are looked at when it must be killed
+	if stat, err := procfs.ReadStat(pid); err == nil {
+		cmd.start = stat.Start // else all processes are looked at when it must be killed
 	}
 	return cmd, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -113,15 +114,11 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q: not %v", other, want)
 		}
 	}
-	env := "A=1\x00" + markerVar + "X=no\x00X" + markerVar + "=no\x00" + markerVar + "=yes\x00B=2\x00"
-	if got := findMarker([]byte(env)); got != "yes" {
-		t.Errorf("found %q", got)
-	}
-	self, err := readStat(os.Getpid())
-	if err != nil || self.dead() || self.start == 0 {
+	self, err := procfs.ReadStat(os.Getpid())
+	if err != nil || self.Dead() || self.Start == 0 {
 		t.Errorf("%+v, %v", self, err)
 	}
-	if age := time.Since(startedAt(self.start)); age < 0 || age > 10*time.Minute {
+	if age := time.Since(startedAt(self.Start)); age < 0 || age > 10*time.Minute {
 		t.Errorf("this process started %v ago", age)
 	}
 	if _, err := New(Options{LogDir: "relative", StateDir: "/x"}); err == nil || !strings.Contains(err.Error(), "LogDir") {

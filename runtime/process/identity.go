@@ -1,17 +1,16 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // markerVar is the one environment variable of ours in a container:
@@ -64,87 +63,14 @@ func checkName(name string) error {
 	return nil
 }
 
-// procStat is what we need of /proc/PID/stat, see proc_pid_stat(5).
-type procStat struct {
-	name     string
-	state    byte // 'Z' and 'X' do not run any more
-	session  int
-	start    uint64 // clock ticks since boot: with the PID and the boot ID it names a process for ever
-	exitCode int    // of a zombie, as wait(2) has it
-}
-
-func (s procStat) dead() bool { return s.state == 'Z' || s.state == 'X' }
-
-func readStat(pid int) (procStat, error) {
-	data, err := readProc(pid, "stat")
-	if err != nil {
-		return procStat{}, err
-	}
-	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // the name may contain anything
-	if open < 0 || end < open {
-		return procStat{}, fmt.Errorf("%s cannot be understood", procPath(pid, "stat"))
-	}
-	f := strings.Fields(string(data[end+1:])) // f[0] is field 3
-	if len(f) < 50 {
-		return procStat{}, fmt.Errorf("%s cannot be understood", procPath(pid, "stat"))
-	}
-	s := procStat{name: string(data[open+1 : end]), state: f[0][0]}
-	var errs [3]error
-	s.session, errs[0] = strconv.Atoi(f[3])
-	s.start, errs[1] = strconv.ParseUint(f[19], 10, 64)
-	s.exitCode, errs[2] = strconv.Atoi(f[49])
-	return s, errors.Join(errs[:]...)
-}
-
 // readMarker returns the marker in a process's environment; "" when there is none, or when we may not look: then
 // it is not ours.
 func readMarker(pid int) string {
-	data, err := readProc(pid, "environ")
+	value, err := procfs.Getenv(pid, markerVar)
 	if err != nil {
 		return ""
 	}
-	return findMarker(data)
-}
-
-func findMarker(environ []byte) string {
-	const prefix = markerVar + "="
-	for len(environ) > 0 {
-		entry, rest, _ := bytes.Cut(environ, []byte{0})
-		if bytes.HasPrefix(entry, []byte(prefix)) {
-			return string(entry[len(prefix):])
-		}
-		environ = rest
-	}
-	return ""
-}
-
-// readProc reads a file of a process with as few system calls as there can be: every end of a container looks at
-// every process.
-func readProc(pid int, name string) ([]byte, error) {
-	path := procPath(pid, name)
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer func() { _ = unix.Close(fd) }() // nothing was written
-	data := make([]byte, 0, 4096)
-	for {
-		n, err := unix.Read(fd, data[len(data):cap(data)])
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
-		}
-		full := n == cap(data)-len(data)
-		data = data[:len(data)+n]
-		if n == 0 || name == "stat" && !full { // "stat" comes in one piece
-			return data, nil
-		}
-		if full {
-			data = slices.Grow(data, cap(data))
-		}
-	}
+	return value
 }
 
 func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
@@ -193,12 +119,12 @@ func pin(pid int, start uint64) (*os.File, error) {
 		return nil, fmt.Errorf("cannot open pidfd: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
-	stat, err := readStat(pid)
-	if err == nil && stat.start == start && !stat.dead() {
+	stat, err := procfs.ReadStat(pid)
+	if err == nil && stat.Start == start && !stat.Dead() {
 		return f, nil
 	}
 	_ = f.Close()
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+	if err == nil || errors.Is(err, procfs.ErrGone) {
 		return nil, errGone
 	}
 	return nil, err
@@ -258,21 +184,18 @@ func adoptedStatus(pidfd *os.File, pid int, start uint64) (unix.WaitStatus, bool
 		if err == nil && asked == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
 			return unix.WaitStatus(info.Exit_code), true
 		}
-		if stat, err := readStat(pid); err == nil && stat.start == start && stat.dead() {
-			return unix.WaitStatus(stat.exitCode), true
+		if stat, err := procfs.ReadStat(pid); err == nil && stat.Start == start && stat.Dead() {
+			return unix.WaitStatus(stat.ExitCode), true
 		}
 	}
 	return 0, false
 }
 
-// tick is the unit of start times: USER_HZ is 100 on every architecture that Go runs on.
-const tick = time.Second / 100
-
 // startedAt is the wall clock time that belongs to a start time in ticks.
 func startedAt(start uint64) time.Time {
-	var up unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+	up, err := procfs.Uptime()
+	if err != nil {
 		return time.Time{}
 	}
-	return time.Now().Add(time.Duration(start)*tick - time.Duration(up.Nano()))
+	return time.Now().Add(time.Duration(start)*procfs.Tick - up)
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
@@ -63,9 +64,9 @@ func killGroup(g cgroup.Group, leader int) error {
 	g.Kill()
 	left := func() []int {
 		return slices.DeleteFunc(g.PIDs(), func(pid int) bool {
-			stat, err := readStat(pid)
+			stat, err := procfs.ReadStat(pid)
 			// Ourselves: a thread of ours that starts something there.
-			return pid == leader || pid == os.Getpid() || err != nil || stat.dead()
+			return pid == leader || pid == os.Getpid() || err != nil || stat.Dead()
 		})
 	}
 	deadline := time.Now().Add(sweepTimeout)

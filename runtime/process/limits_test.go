@@ -235,7 +235,7 @@ func TestAdoptCgroup(t *testing.T) {
 
 func groupsOf(t *testing.T, pid int) string {
 	t.Helper()
-	data, err := readProc(pid, "cgroup")
+	data, err := os.ReadFile(procPath(pid, "cgroup"))
 	if err != nil {
 		t.Fatal(err)
 	}

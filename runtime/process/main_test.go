@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/test/guardian"
 )
@@ -290,8 +291,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 }
 
 func runs(pid int) bool {
-	stat, err := readStat(pid)
-	return err == nil && !stat.dead()
+	return procfs.Runs(pid)
 }
 
 // children waits for the "children PID ..." line of a container.

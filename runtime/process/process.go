@@ -28,13 +28,12 @@ package process
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
@@ -98,7 +97,7 @@ func New(opts Options) (*Runtime, error) {
 	if err := checkPidfds(); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
-	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	bootID, err := procfs.BootID()
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
@@ -114,7 +113,7 @@ func New(opts Options) (*Runtime, error) {
 		root:       root,
 		cgroups:    cgroup.NewTree(root),
 		mountable:  sync.OnceValue(mountable),
-		bootID:     strings.TrimSpace(string(bootID)),
+		bootID:     bootID,
 		containers: make(map[string]*container),
 		pods:       make(map[string]podKey),
 		crowded:    make(map[string]bool),

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
@@ -134,7 +135,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	}
 	started := time.Now()
 	handle := os.NewFile(uintptr(pidfd), "pidfd")
-	stat, err := readStat(pid) // it is there, if only as a zombie, until we wait for it
+	stat, err := procfs.ReadStat(pid) // it is there, if only as a zombie, until we wait for it
 	if err != nil {
 		err = errors.Join(err, sendSignal(handle, unix.SIGKILL), handle.Close())
 		_, _ = unix.Wait4(pid, nil, 0, nil)
@@ -144,7 +145,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	c := s.rt.newContainer(record{
 		Version: recordVersion, Root: s.rt.root, BootID: s.rt.bootID,
 		Namespace: s.key.namespace, Pod: s.key.name, UID: s.key.uid, Container: name, Restart: restart, SpecHash: s.pod.Hash,
-		PID: pid, Start: stat.start, StartedAt: started, LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
+		PID: pid, Start: stat.Start, StartedAt: started, LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
 		Mounts: l.view != nil, Cgroup: l.group,
 	})
 	c.child, c.env = true, l.env

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // sweepTimeout is how long a killed process may take to go. One that takes longer hangs in the kernel.
@@ -103,7 +104,7 @@ func (s *sweeper) look() {
 		if len(batch) == 0 {
 			return
 		}
-		pids, err := allPIDs()
+		pids, err := procfs.PIDs()
 		newQuestions(batch).ask(pids)
 		for _, q := range batch {
 			q.err = err
@@ -133,11 +134,11 @@ func newQuestions(batch []*search) questions {
 
 func (all questions) ask(pids []int) {
 	for _, pid := range pids {
-		stat, err := readStat(pid)
-		if pid == os.Getpid() || err != nil || stat.dead() || stat.start < all.since {
+		stat, err := procfs.ReadStat(pid)
+		if pid == os.Getpid() || err != nil || stat.Dead() || stat.Start < all.since {
 			continue
 		}
-		for _, q := range all.sessions[stat.session] {
+		for _, q := range all.sessions[stat.Session] {
 			q.claim(pid)
 		}
 		for m := readMarker(pid); m != ""; m = m[:max(strings.LastIndexByte(m, '/'), 0)] {
@@ -166,28 +167,9 @@ func (q *search) claim(pid int) {
 }
 
 func (l leftover) owns(pid int) bool {
-	stat, err := readStat(pid)
-	if err != nil || stat.dead() || stat.start < l.since {
+	stat, err := procfs.ReadStat(pid)
+	if err != nil || stat.Dead() || stat.Start < l.since {
 		return false
 	}
-	return l.leader != 0 && stat.session == l.leader || covers(l.marker, readMarker(pid))
-}
-
-func allPIDs() ([]int, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, fmt.Errorf("cannot look for processes: %w", err)
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("cannot look for processes: %w", err)
-	}
-	var pids []int
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
+	return l.leader != 0 && stat.Session == l.leader || covers(l.marker, readMarker(pid))
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -83,7 +84,7 @@ func TestSweepOwns(t *testing.T) {
 	}
 	m := fmt.Sprint("cafe/ns/pod/uid/main/1/hash-", os.Getpid())
 	own, longer, command, other := with(m), with(m+"-2"), with(m+"/exec/7"), with(m+"/exec/71")
-	stat, err := readStat(own)
+	stat, err := procfs.ReadStat(own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestSweepOwns(t *testing.T) {
 		{"container", leftover{marker: m}, []int{own, command, other}},
 		{"exec", leftover{marker: m + "/exec/7"}, []int{command}},
 		{"leader", leftover{marker: m, leader: own}, []int{command, other}},
-		{"later", leftover{marker: m, since: stat.start + 1000}, nil},
+		{"later", leftover{marker: m, since: stat.Start + 1000}, nil},
 		{"longer", leftover{marker: m + "-2"}, []int{longer}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/expand"
 	"github.com/kubecrank/kubecrank/runtime/process/mounts"
@@ -214,7 +215,7 @@ func (c *container) namespace() (*os.File, error) {
 		return nil, err
 	}
 	// Only now is it known whose that is: the PID cannot have been another's while the process ran.
-	if stat, err := readStat(c.rec.PID); err != nil || stat.start != c.rec.Start || stat.dead() {
+	if stat, err := procfs.ReadStat(c.rec.PID); err != nil || stat.Start != c.rec.Start || stat.Dead() {
 		ns.Close()
 		return nil, errors.New("it does not run")
 	}
