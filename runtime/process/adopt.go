@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -51,8 +52,9 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Found, error) {
 	}
 	errs := []error{recordErr}
 	var found []runtime.Found
+	deadline := time.Now().Add(sweepTimeout) // for all of them together
 	for _, t := range traces {
-		c, err := r.resolve(ctx, t)
+		c, err := r.resolve(ctx, t, deadline)
 		errs = append(errs, err)
 		key := podKey{c.rec.Namespace, c.rec.Pod, c.rec.UID}
 		found = append(found, runtime.Found{Container: c, Exited: c.ended(), Pod: &sandbox{rt: r, key: key}})
@@ -66,7 +68,7 @@ func (r *Runtime) List(ctx context.Context) ([]runtime.Found, error) {
 	r.tidied = true
 	r.mu.Unlock()
 	if !tidied {
-		errs = append(errs, r.tidyGroups(), r.tidyVolumes())
+		errs = append(errs, r.tidyGroups(deadline), r.tidyVolumes())
 	}
 	return found, errors.Join(errs...)
 }
@@ -79,7 +81,7 @@ type trace struct {
 
 // resolve finds the container's process, kills what is left of other instances, and, when there is no
 // process, tells of the last instance as one that has ended.
-func (r *Runtime) resolve(ctx context.Context, t *trace) (*container, error) {
+func (r *Runtime) resolve(ctx context.Context, t *trace, deadline time.Time) (*container, error) {
 	var errs []error
 	var c *container
 	if t.record != nil {
@@ -92,7 +94,7 @@ func (r *Runtime) resolve(ctx context.Context, t *trace) (*container, error) {
 		if c != nil {
 			break
 		}
-		leaders := t.leaders(m, r.bootID)
+		leaders := r.leaders(t, m)
 		if len(leaders) == 0 {
 			continue
 		}
@@ -100,36 +102,72 @@ func (r *Runtime) resolve(ctx context.Context, t *trace) (*container, error) {
 		c, err = r.adoptMarked(ctx, m, leaders[0])
 		errs = append(errs, err)
 	}
+	ended := c == nil
+	if ended {
+		c = r.ended(r.lastInstance(t, instances))
+	}
 	for _, m := range instances {
-		if c == nil || c.rec.marker() != m {
-			errs = append(errs, r.killLeftovers(leftover{marker: m.String()}))
+		if c.rec.marker() != m {
+			errs = append(errs, r.killLeftovers(r.unrecorded(m).leftover(0), deadline))
 		}
 	}
-	switch {
-	case c != nil:
-	case len(instances) > 0 && (t.record == nil || instances[0].restart > t.record.Restart):
-		c = r.ended(r.unrecorded(instances[0]))
-	default:
-		c = r.ended(*t.record)
+	if ended {
+		r.resume(c, len(t.marked[c.rec.marker()]) > 0, deadline)
 	}
 	return c, errors.Join(errs...)
+}
+
+// lastInstance is the record of a container of which nothing runs.
+func (r *Runtime) lastInstance(t *trace, instances []marker) record {
+	if len(instances) > 0 && (t.record == nil || instances[0].restart > t.record.Restart) {
+		return r.unrecorded(instances[0])
+	}
+	return *t.record
+}
+
+// resume clears away what a container left that has ended before we came. What does not die at once is tried again, and
+// the container is known until nothing is left.
+func (r *Runtime) resume(c *container, marked bool, deadline time.Time) {
+	if c.rec.BootID != r.bootID || !marked && len(c.rec.Cgroup) == 0 && c.rec.marker().seal != "" {
+		close(c.done)
+		return
+	}
+	err := c.sweep(deadline)
+	if err == nil {
+		close(c.done)
+		return
+	}
+	c.fail(err)
+	r.mu.Lock()
+	r.containers[c.rec.marker().String()] = c
+	r.mu.Unlock()
+	go c.cleanUp()
 }
 
 // leaders are the processes that can be the container's own one, best first: it leads a session and is older than all
 // that it started, some of which may lead sessions too. When there is a record of this very instance,
 // its process has ended, and all that is there are such descendants.
-func (t *trace) leaders(m marker, bootID string) []seen {
-	if t.record != nil && t.record.marker() == m && t.record.BootID == bootID {
+//
+// The marker alone does not make one: who may read a container's environment can copy it. So the process also runs for the
+// container's user, was started when the container was, and is in its cgroup if it has one.
+func (r *Runtime) leaders(t *trace, m marker) []seen {
+	if t.record != nil && t.record.marker() == m && t.record.BootID == r.bootID {
 		return nil
 	}
-	leaders := slices.DeleteFunc(slices.Clone(t.marked[m]), func(p seen) bool { return p.stat.Session != p.pid })
+	user, since, _ := r.key.open(m)
+	group := r.unrecorded(m).Cgroup
+	members := group.PIDs()
+	leaders := slices.DeleteFunc(slices.Clone(t.marked[m]), func(p seen) bool {
+		return p.stat.Session != p.pid || p.stat.Start < since || p.stat.Start > since+startWindow || !runsFor(p.pid, user) ||
+			len(group) > 0 && !slices.Contains(members, p.pid)
+	})
 	slices.SortFunc(leaders, func(a, b seen) int {
 		return cmp.Or(cmp.Compare(a.stat.Start, b.stat.Start), cmp.Compare(a.pid, b.pid))
 	})
 	return leaders
 }
 
-// scan returns the processes that bear a marker of our root, by marker; commands of Exec do not count.
+// scan returns the processes that bear a marker that we sealed, by marker; commands of Exec do not count.
 func (r *Runtime) scan() (map[marker][]seen, error) {
 	pids, err := procfs.PIDs()
 	if err != nil {
@@ -140,6 +178,9 @@ func (r *Runtime) scan() (map[marker][]seen, error) {
 		m, ok := parseMarker(readMarker(pid))
 		if !ok || m.root != r.root || pid == os.Getpid() {
 			continue
+		}
+		if _, _, ok := r.key.open(m); !ok {
+			continue // everybody can compute the rest; what an earlier version started is known by its record
 		}
 		if stat, err := procfs.ReadStat(pid); err == nil && !stat.Dead() {
 			marked[m] = append(marked[m], seen{pid, stat})
@@ -225,12 +266,18 @@ func (r *Runtime) adoptMarked(ctx context.Context, m marker, p seen) (*container
 // unrecorded is what a marker says about a container.
 func (r *Runtime) unrecorded(m marker) record {
 	pod := logs.PodDir(r.opts.LogDir, m.namespace, m.pod, m.uid)
-	return record{
+	uid, since, _ := r.key.open(m)
+	rec := record{
+		Marker: m.String(), Start: since,
 		Cgroup:  r.cgroups.Groups()[m.uid][groupName(m.container, m.restart)],
 		Version: recordVersion, Root: r.root, BootID: r.bootID, Namespace: m.namespace, Pod: m.pod, UID: m.uid,
 		Container: m.container, Restart: m.restart, SpecHash: m.specHash, Dir: "/",
 		LogPath: filepath.Join(pod, m.container, fmt.Sprintf("%d.log", m.restart)),
 	}
+	if uid != os.Geteuid() {
+		rec.User = &user{UID: uint32(uid)}
+	}
+	return rec
 }
 
 // takeOver makes a container of an identified process. The error is about its log, and comes beside it.
@@ -263,6 +310,7 @@ func (r *Runtime) ended(rec record) *container {
 			c.exit.FinishedAt = info.ModTime() // its last sign of life
 		}
 	}
-	close(c.done)
+	c.final, c.recorded = &c.exit, true
+	close(c.exited)
 	return c
 }

@@ -136,7 +136,7 @@ func TestAdopt(t *testing.T) {
 			overwrite(t, path, []byte(strings.Replace(string(data), `"pid":`, `"pid":1`, 1)))
 		}, "checksum"},
 		{"older instance", func(t *testing.T, path string) {
-			edit(t, path, func(r *record) { r.PID, r.SpecHash = 1<<22, "before" })
+			edit(t, path, func(r *record) { r.PID, r.SpecHash, r.Marker = 1<<22, "before", "" })
 		}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

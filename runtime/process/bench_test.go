@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -101,7 +102,7 @@ func BenchmarkAdopt(b *testing.B) {
 	status, _ := os.ReadFile("/proc/self/statm")
 	b.Logf("statm %s", status)
 	for _, c := range rt.running() {
-		if err := c.Stop(b.Context(), 0); err != nil {
+		if err := errors.Join(c.Stop(b.Context(), 0), rt.cgroups.RemovePod(c.rec.UID)); err != nil {
 			b.Error(err)
 		}
 	}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,32 +27,35 @@ const (
 
 // container is one started process.
 type container struct {
-	rt      *Runtime
-	rec     record // as at the start, never changed
-	info    runtime.ContainerInfo
-	env     []string // for Exec; of an adopted container, what it was started with
-	child   bool     // ours to wait for; else adopted
-	pidfd   *os.File // closed when done
-	execs   atomic.Int64
-	done    chan struct{}
-	exit    runtime.Exit // valid when done
-	escaped error        // what outlived it and cannot be killed; valid when done
+	rt     *Runtime
+	rec    record // as at the start, never changed
+	info   runtime.ContainerInfo
+	env    []string // for Exec; of an adopted container, what it was started with
+	child  bool     // ours to wait for; else adopted
+	pidfd  *os.File // of its own process; nil if that had ended when we came; closed when done
+	execs  atomic.Int64
+	exited chan struct{} // its own process has ended
+	exit   runtime.Exit  // valid when exited
+	failed chan struct{} // something of it does not die
+	done   chan struct{} // nothing of it is left
 
 	mu       sync.Mutex
 	final    *runtime.Exit // set when it has ended
 	recorded bool          // the record on disk says what there is to say
+	left     error         // what does not die; nil until failed
 }
+
+// endTimeout bounds how long Stop waits for the end of what was killed.
+const endTimeout = 5 * time.Second
 
 func (c *container) Info() runtime.ContainerInfo { return c.info }
 
 func (c *container) Wait(ctx context.Context) (runtime.Exit, error) {
-	select {
-	case <-c.done:
+	if c.ended() {
 		return c.exit, nil
-	default:
 	}
 	select {
-	case <-c.done:
+	case <-c.exited:
 		return c.exit, nil
 	case <-ctx.Done():
 		return runtime.Exit{}, ctx.Err()
@@ -62,7 +66,7 @@ func (c *container) Wait(ctx context.Context) (runtime.Exit, error) {
 // of the container is killed as soon as that process has ended.
 func (c *container) Stop(ctx context.Context, grace time.Duration) error {
 	if c.ended() {
-		return c.escaped
+		return c.awaitClean(ctx)
 	}
 	if err := sendSignal(c.pidfd, unix.SIGTERM); err != nil {
 		return fmt.Errorf("cannot stop container %s: %w", c.info.Name, err)
@@ -70,8 +74,8 @@ func (c *container) Stop(ctx context.Context, grace time.Duration) error {
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
-	case <-c.done:
-		return c.escaped
+	case <-c.exited:
+		return c.awaitClean(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("cannot stop container %s: %w", c.info.Name, ctx.Err())
 	case <-timer.C:
@@ -79,12 +83,47 @@ func (c *container) Stop(ctx context.Context, grace time.Duration) error {
 	if err := sendSignal(c.pidfd, unix.SIGKILL); err != nil {
 		return fmt.Errorf("cannot kill container %s: %w", c.info.Name, err)
 	}
+	timer.Reset(endTimeout)
 	select {
-	case <-c.done:
-		return c.escaped
+	case <-c.exited:
+		return c.awaitClean(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("cannot kill container %s: %w", c.info.Name, errors.Join(ctx.Err(), stuck(c.rec.PID)))
+	case <-timer.C:
+		return fmt.Errorf("cannot kill container %s: %w", c.info.Name, cmp.Or(stuck(c.rec.PID), context.DeadlineExceeded))
 	}
+}
+
+// awaitClean waits until nothing of a container that has ended is left, but not for ever for what does not die.
+func (c *container) awaitClean(ctx context.Context) error {
+	var timeout <-chan time.Time
+	failed := c.failed
+	select {
+	case <-failed: // before this call: what is left may end meanwhile
+		failed = nil
+		timer := time.NewTimer(endTimeout)
+		defer timer.Stop()
+		timeout = timer.C
+	default:
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-failed:
+	case <-ctx.Done():
+	case <-timeout:
+	}
+	return c.leftovers()
+}
+
+// leftovers says what is left of a container that has ended.
+func (c *container) leftovers() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == nil {
+		return fmt.Errorf("cannot clean up after container %s: %w", c.info.Name, runtime.ErrLeftovers)
+	}
+	return fmt.Errorf("cannot clean up after container %s: %w: %w", c.info.Name, runtime.ErrLeftovers, c.left)
 }
 
 // stuck says why a process does not go although it was killed.
@@ -98,7 +137,7 @@ func stuck(pid int) error {
 
 func (c *container) ended() bool {
 	select {
-	case <-c.done:
+	case <-c.exited:
 		return true
 	default:
 		return false
@@ -116,34 +155,23 @@ func (c *container) register() {
 	_ = c.record()
 }
 
-// watch follows the process to its end, clears away what it left, and tells everybody.
+// watch follows the process to its end, tells everybody, and then clears away what it left.
 func (c *container) watch() {
 	awaitEnd(c.pidfd)
 	finished := time.Now()
-	// Until our own child is waited for, its PID stands for its session and cannot be reused.
-	leader := 0
-	if c.child {
-		leader = c.rec.PID
-	}
-	c.escaped = errors.Join(c.sweep(leader), killGroup(c.rec.Cgroup, leader))
 	status, known := c.status()
-	_ = c.pidfd.Close() // nothing was written
 	c.exit.OOMKilled = c.rec.Cgroup.OOMKills() > 0
-	_ = c.rec.Cgroup.Remove() // what is left goes with the pod's, which says why if it cannot
 	c.finish(finished, status, known)
+	c.cleanUp()
 }
 
-// status waits for a child, and asks the kernel about an adopted process.
+// status asks the kernel how the process ended. A child stays a zombie: until it is reaped, its PID stands for its
+// session and cannot be reused.
 func (c *container) status() (status unix.WaitStatus, known bool) {
 	if !c.child {
 		return adoptedStatus(c.pidfd, c.rec.PID, c.rec.Start)
 	}
-	for {
-		pid, err := unix.Wait4(c.rec.PID, &status, 0, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return status, err == nil && pid == c.rec.PID
-		}
-	}
+	return childStatus(c.rec.PID)
 }
 
 func (c *container) finish(at time.Time, status unix.WaitStatus, known bool) {
@@ -164,6 +192,43 @@ func (c *container) finish(at time.Time, status unix.WaitStatus, known bool) {
 	c.final, c.recorded = &c.exit, false
 	c.mu.Unlock()
 	_ = c.record() // what cannot be recorded is an exit code that only a later supervisor would read
+	close(c.exited)
+}
+
+// cleanUp kills what the container left, until nothing is left of it. What does not die at once (it hangs in the
+// kernel, or in a freezer) is tried again, ever more rarely.
+func (c *container) cleanUp() {
+	const rarest = 10 * time.Second
+	for delay := time.Second; ; delay = min(2*delay, rarest) {
+		err := c.sweep(time.Now().Add(sweepTimeout))
+		if err == nil {
+			break
+		}
+		c.fail(err)
+		time.Sleep(delay)
+	}
+	c.release()
+}
+
+// fail keeps what does not die.
+func (c *container) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == nil {
+		close(c.failed)
+	}
+	c.left = err
+}
+
+// release forgets a container of which nothing is left.
+func (c *container) release() {
+	if c.child {
+		_, _ = c.rt.children.reap(c.rec.PID)
+	}
+	if c.pidfd != nil {
+		_ = c.pidfd.Close() // nothing was written
+	}
+	_ = c.rec.Cgroup.Remove() // what is left goes with the pod's, which says why if it cannot
 	c.rt.mu.Lock()
 	delete(c.rt.containers, c.rec.marker().String())
 	c.rt.mu.Unlock()

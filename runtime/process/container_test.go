@@ -58,7 +58,10 @@ func TestSurroundings(t *testing.T) {
 		t.Errorf("arguments %q, want %q", d.Args, wantArgs)
 	}
 	wantEnv := []string{"PATH=" + defaultPath, "PROCESS_TEST=describe", "NAME=env", "TIER=control-plane", "LATER=env-$(NONE)", "TWICE=2",
-		markerVar + "=" + rt.root + "/kube-system/env/uid-env/main/0/0123abcd"}
+		markerVar + "=" + c.rec.Marker}
+	if m, ok := parseMarker(c.rec.Marker); !ok || !strings.HasPrefix(c.rec.Marker, rt.root+"/kube-system/env/uid-env/main/0/0123abcd/") {
+		t.Errorf("marker %+v", m)
+	}
 	if !slices.Equal(d.Env, wantEnv) {
 		t.Errorf("environment\n%q, want\n%q", d.Env, wantEnv)
 	}

@@ -62,7 +62,15 @@ func (c *container) exec(ctx context.Context, argv []string) ([]byte, int, error
 	case <-ended:
 	case <-ctx.Done():
 		killed = errors.Join(ctx.Err(), cmd.kill())
-		<-ended
+		select {
+		case <-ended:
+		case <-time.After(endTimeout): // it hangs in the kernel
+			go func() {
+				<-ended
+				cmd.reap()
+			}()
+			return nil, -1, errors.Join(killed, stuck(cmd.pid))
+		}
 	}
 	_ = out.SetReadDeadline(time.Now().Add(drainTimeout)) // a pipe takes deadlines
 	text := <-output
@@ -75,11 +83,10 @@ func (c *container) exec(ctx context.Context, argv []string) ([]byte, int, error
 
 // command is a process that Exec started, our child.
 type command struct {
-	pid    int
-	pidfd  *os.File
-	marker string
-	start  uint64
-	rt     *Runtime
+	pid   int
+	pidfd *os.File
+	of    leftover // what it may leave
+	rt    *Runtime
 }
 
 func (c *container) startExec(argv []string, out *os.File) (*command, error) {
@@ -96,18 +103,19 @@ func (c *container) startExec(argv []string, out *os.File) (*command, error) {
 	}
 	defer null.Close()
 	marker := fmt.Sprintf("%s/exec/%d", c.rec.marker(), c.execs.Add(1))
-	pid, pidfd, err := spawn(spawnSpec{
+	pid, pidfd, err := c.rt.children.spawn(spawnSpec{
 		find: func() (string, error) { return c.rt.findProgram(argv[0], c.rec.Dir, lookup(c.env, "PATH")) },
 		argv: argv, env: append(c.env[:len(c.env):len(c.env)], markerVar+"="+marker), dir: c.rec.Dir,
 		files: []uintptr{null.Fd(), out.Fd(), out.Fd()}, user: c.rec.User, limits: c.rec.Limits,
-		group: c.rec.Cgroup, joins: true, namespace: ns,
+		group: c.rec.Cgroup, joins: c.rec.Cgroup.DiesWhole(), namespace: ns,
 	})
 	if err != nil {
 		return nil, err
 	}
-	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), marker: marker}
+	cmd := &command{rt: c.rt, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), of: c.rec.leftover(pid)}
+	cmd.of.marker = marker
 	if stat, err := procfs.ReadStat(pid); err == nil {
-		cmd.start = stat.Start // else all processes are looked at when it must be killed
+		cmd.of.since = stat.Start // else all since the container's start are looked at when it must be killed
 	}
 	return cmd, nil
 }
@@ -115,25 +123,20 @@ func (c *container) startExec(argv []string, out *os.File) (*command, error) {
 // kill ends the command and all that it started.
 func (cmd *command) kill() error {
 	err := sendSignal(cmd.pidfd, unix.SIGKILL)
-	return errors.Join(err, cmd.rt.killLeftovers(leftover{marker: cmd.marker, leader: cmd.pid, since: cmd.start}))
+	return errors.Join(err, cmd.rt.killLeftovers(cmd.of, time.Now().Add(sweepTimeout)))
 }
 
 // reap waits for the command, which has ended.
 func (cmd *command) reap() int {
 	defer cmd.pidfd.Close()
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(cmd.pid, &status, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return -1
-		case status.Signaled():
-			return 128 + int(status.Signal())
-		}
-		return status.ExitStatus()
+	status, err := cmd.rt.children.reap(cmd.pid)
+	switch {
+	case err != nil:
+		return -1
+	case status.Signaled():
+		return 128 + int(status.Signal())
 	}
+	return status.ExitStatus()
 }
 
 // readSome reads to the end and keeps the beginning.

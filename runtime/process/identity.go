@@ -5,73 +5,12 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/procfs"
 )
-
-// markerVar is the one environment variable of ours in a container:
-//
-//	KUBECRANK_CONTAINER=<root hash>/<namespace>/<pod>/<uid>/<container>/<restart count>/<spec hash>
-//
-// Descendants inherit it; commands that Exec runs have "/exec/<n>" behind it.
-const markerVar = "KUBECRANK_CONTAINER"
-
-// marker is the value of markerVar, taken apart.
-type marker struct {
-	root, namespace, pod, uid, container string
-	restart                              int
-	specHash                             string
-}
-
-func (m marker) String() string {
-	return strings.Join([]string{m.root, m.namespace, m.pod, m.uid, m.container, strconv.Itoa(m.restart), m.specHash}, "/")
-}
-
-// parseMarker takes the marker of a container's own process apart; that of an Exec is not one.
-func parseMarker(s string) (marker, bool) {
-	f := strings.Split(s, "/")
-	if len(f) != 7 {
-		return marker{}, false
-	}
-	restart, err := strconv.Atoi(f[5])
-	if err != nil || restart < 0 || strconv.Itoa(restart) != f[5] { // no "+1", no "01"
-		return marker{}, false
-	}
-	m := marker{root: f[0], namespace: f[1], pod: f[2], uid: f[3], container: f[4], restart: restart, specHash: f[6]}
-	for _, name := range []string{m.namespace, m.pod, m.uid, m.container} {
-		if checkName(name) != nil {
-			return marker{}, false
-		}
-	}
-	return m, true
-}
-
-// covers tells whether a process with that marker belongs to the container with marker m.
-func covers(m, other string) bool {
-	return other == m || strings.HasPrefix(other, m+"/")
-}
-
-// checkName holds for what becomes a part of paths and of the marker.
-func checkName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > 253 || strings.ContainsAny(name, "/\x00") {
-		return fmt.Errorf("%q cannot be a file name", name)
-	}
-	return nil
-}
-
-// readMarker returns the marker in a process's environment; "" when there is none, or when we may not look: then
-// it is not ours.
-func readMarker(pid int) string {
-	value, err := procfs.Getenv(pid, markerVar)
-	if err != nil {
-		return ""
-	}
-	return value
-}
 
 func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 

@@ -31,13 +31,14 @@ func (r *Runtime) checkLimits(pod *corev1.Pod) error {
 	return nil
 }
 
-// group makes the cgroup of a container that has limits; the empty one for one that has none.
+// group makes the cgroup of a container. One without limits does without where none can be made.
 func (r *Runtime) group(pod *corev1.Pod, c *corev1.Container, restart int) (cgroup.Group, error) {
 	l := cgroup.Of(pod, c)
+	g, err := r.cgroups.New(cgroup.Pod{UID: string(pod.UID), Limits: cgroup.OfPod(pod)}, groupName(c.Name, restart), l)
 	if l.None() {
-		return nil, nil
+		return g, nil
 	}
-	return r.cgroups.New(cgroup.Pod{UID: string(pod.UID), Limits: cgroup.OfPod(pod)}, groupName(c.Name, restart), l)
+	return g, err
 }
 
 // groupName is unique for each start of a container, so that what the kernel counted is about this one.
@@ -55,46 +56,58 @@ func (r *Runtime) checkGroup(rec record) error {
 	return nil
 }
 
-// killGroup kills what is in the cgroup of a container whose own process has ended, also what has hidden from the sweep.
-// A process is only killed if it was in the group when a pidfd of it was open already.
-func killGroup(g cgroup.Group, leader int) error {
-	if len(g) == 0 {
-		return nil
-	}
-	g.Kill()
-	left := func() []int {
-		return slices.DeleteFunc(g.PIDs(), func(pid int) bool {
-			stat, err := procfs.ReadStat(pid)
-			// Ourselves: a thread of ours that starts something there.
-			return pid == leader || pid == os.Getpid() || err != nil || stat.Dead()
-		})
-	}
-	deadline := time.Now().Add(sweepTimeout)
+// killGroup kills what is in the cgroup of a container whose own process, the leader, has ended. The error names what
+// does not end before the deadline.
+func killGroup(g cgroup.Group, leader int, deadline time.Time) error {
 	for {
-		pidfds := make(map[int]int)
-		for _, pid := range left() {
-			if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-				pidfds[pid] = fd
-			}
-		}
-		if len(pidfds) == 0 {
+		whole := g.Kill()
+		if len(inGroup(g, leader)) == 0 {
 			return nil
 		}
-		now := left()
-		for pid, fd := range pidfds {
-			if !slices.Contains(now, pid) {
-				_ = unix.Close(fd)
-				delete(pidfds, pid)
-			}
+		if !whole {
+			g.Freeze()
 		}
-		if err := killAll(pidfds, deadline); err != nil && time.Now().After(deadline) {
+		pidfds := pinGroup(g, leader)
+		errs := signalAll(pidfds)
+		if !whole {
+			g.Thaw()
+		}
+		err := errors.Join(errs, awaitAll(pidfds, deadline))
+		if err != nil && time.Now().After(deadline) {
 			return err
 		}
 	}
 }
 
+// inGroup are the processes in a cgroup that still run.
+func inGroup(g cgroup.Group, leader int) []int {
+	return slices.DeleteFunc(g.PIDs(), func(pid int) bool {
+		// Ourselves: a thread of ours that starts something there.
+		return pid == leader || pid == os.Getpid() || !procfs.Runs(pid)
+	})
+}
+
+// pinGroup opens a pidfd for each process in a cgroup, and keeps those of which the process was there when its pidfd
+// was open already.
+func pinGroup(g cgroup.Group, leader int) map[int]int {
+	pidfds := make(map[int]int)
+	for _, pid := range inGroup(g, leader) {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			pidfds[pid] = fd
+		}
+	}
+	now := inGroup(g, leader)
+	for pid, fd := range pidfds {
+		if !slices.Contains(now, pid) {
+			_ = unix.Close(fd)
+			delete(pidfds, pid)
+		}
+	}
+	return pidfds
+}
+
 // tidyGroups removes the cgroups that no container runs in: their supervisor died before it could.
-func (r *Runtime) tidyGroups() error {
+func (r *Runtime) tidyGroups(deadline time.Time) error {
 	claimed := make(map[string]bool)
 	pods := make(map[string]bool)
 	for _, c := range r.running() {
@@ -105,7 +118,7 @@ func (r *Runtime) tidyGroups() error {
 	for uid, groups := range r.cgroups.Groups() {
 		for name, g := range groups {
 			if !claimed[uid+"/"+name] {
-				errs = append(errs, killGroup(g, 0), g.Remove())
+				errs = append(errs, killGroup(g, 0, deadline), g.Remove())
 			}
 		}
 		if !pods[uid] {

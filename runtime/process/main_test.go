@@ -233,6 +233,9 @@ func runtimeAt(t *testing.T, root string) *Runtime {
 		}
 		entries, _ := os.ReadDir(rt.opts.StateDir)
 		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
 			if err := rt.unmountVolumes(e.Name()); err != nil {
 				t.Error(err)
 			}
@@ -259,6 +262,7 @@ func start(t *testing.T, rt *Runtime, pod *runtime.Pod) *container {
 	return c.(*container)
 }
 
+// wait waits until nothing of a container is left.
 func wait(t *testing.T, c runtime.Container) runtime.Exit {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -266,6 +270,9 @@ func wait(t *testing.T, c runtime.Container) runtime.Exit {
 	exit, err := c.Wait(ctx)
 	if err != nil {
 		t.Fatalf("container %s: %v", c.Info().Name, err)
+	}
+	if err := c.Stop(ctx, 0); err != nil {
+		t.Fatal(err)
 	}
 	return exit
 }

@@ -56,6 +56,7 @@ type Options struct {
 type Runtime struct {
 	opts   Options
 	root   string // hash of Options.Root
+	key    sealKey
 	bootID string
 
 	mu          sync.Mutex
@@ -65,6 +66,7 @@ type Runtime struct {
 	crowded     map[string]bool       // log directories where a restart has added a file
 
 	mountable func() error // whether containers can have mounts of their own, tried once
+	children  childSet
 	sweeps    sweeper
 	cgroups   *cgroup.Tree
 	tidied    bool // cgroups that a dead supervisor left have been looked for, or something was started
@@ -107,10 +109,15 @@ func New(opts Options) (*Runtime, error) {
 	if err := durable.MkdirAll(opts.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
+	key, err := readSealKey(opts.StateDir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
+	}
 	root := rootID(opts.Root)
 	return &Runtime{
 		opts:       opts,
 		root:       root,
+		key:        key,
 		cgroups:    cgroup.NewTree(root),
 		mountable:  sync.OnceValue(mountable),
 		bootID:     bootID,

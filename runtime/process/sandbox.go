@@ -16,6 +16,7 @@ import (
 	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
+	"github.com/kubecrank/kubecrank/runtime/process/cgroup"
 )
 
 // podKey names a pod in logs and records.
@@ -29,7 +30,7 @@ type sandbox struct {
 }
 
 // OpenPod refuses what a process cannot have, and makes what the pod's containers share: log directories, hostPaths that
-// are missing, emptyDirs, a cgroup if there are limits. It starts nothing.
+// are missing, emptyDirs, its cgroup if there are limits. It starts nothing.
 func (r *Runtime) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -88,7 +89,9 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 	s.rt.mu.Lock()
 	s.rt.tidied = true
 	s.rt.mu.Unlock()
-	if c := s.rt.find(s.key.uid, spec.Name); c != nil {
+	if c := s.rt.find(s.key.uid, spec.Name); c != nil && c.ended() {
+		return nil, c.leftovers()
+	} else if c != nil {
 		return nil, fmt.Errorf("it runs already, as process %d", c.rec.PID)
 	}
 	l, err := s.rt.prepare(s.pod, &spec.Container)
@@ -109,6 +112,12 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 	if err == nil {
 		c, err = s.run(l, spec.Name, restart, log)
 	}
+	if err != nil && len(l.group) > 0 && cgroup.Of(s.pod.Pod, &spec.Container).None() {
+		// Where nothing may be started in a cgroup (an old kernel, a filter of system calls), it starts without.
+		_ = l.group.Remove()
+		l.group = nil
+		c, err = s.run(l, spec.Name, restart, log)
+	}
 	if err != nil {
 		return nil, errors.Join(err, l.group.Remove(), os.Remove(log.Name())) // an empty log would count as a restart
 	}
@@ -118,14 +127,14 @@ func (s *sandbox) start(ctx context.Context, spec runtime.ContainerSpec) (*conta
 
 // run starts the process and describes it.
 func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*container, error) {
-	m := marker{root: s.rt.root, namespace: s.key.namespace, pod: s.key.name, uid: s.key.uid,
-		container: name, restart: restart, specHash: s.pod.Hash}
+	m := s.rt.key.seal(marker{root: s.rt.root, namespace: s.key.namespace, pod: s.key.name, uid: s.key.uid,
+		container: name, restart: restart, specHash: s.pod.Hash}, l.user.uid())
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
 	}
 	defer null.Close()
-	pid, pidfd, err := spawn(spawnSpec{
+	pid, pidfd, err := s.rt.children.spawn(spawnSpec{
 		find: l.find, argv: l.argv, env: append(slices.Clip(l.env), markerVar+"="+m.String()), dir: l.dir,
 		files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, user: l.user, limits: l.limits,
 		group: l.group, view: l.view,
@@ -138,14 +147,14 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	stat, err := procfs.ReadStat(pid) // it is there, if only as a zombie, until we wait for it
 	if err != nil {
 		err = errors.Join(err, sendSignal(handle, unix.SIGKILL), handle.Close())
-		_, _ = unix.Wait4(pid, nil, 0, nil)
+		_, _ = s.rt.children.reap(pid)
 		return nil, err
 	}
 	setOOMScore(pid, s.pod.Pod)
 	c := s.rt.newContainer(record{
 		Version: recordVersion, Root: s.rt.root, BootID: s.rt.bootID,
 		Namespace: s.key.namespace, Pod: s.key.name, UID: s.key.uid, Container: name, Restart: restart, SpecHash: s.pod.Hash,
-		PID: pid, Start: stat.Start, StartedAt: started, LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
+		PID: pid, Start: stat.Start, StartedAt: started, Marker: m.String(), LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
 		Mounts: l.view != nil, Cgroup: l.group,
 	})
 	c.child, c.env = true, l.env
@@ -154,7 +163,7 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 }
 
 func (r *Runtime) newContainer(rec record) *container {
-	return &container{rt: r, rec: rec, done: make(chan struct{}), info: runtime.ContainerInfo{
+	c := &container{rt: r, rec: rec, info: runtime.ContainerInfo{
 		PodUID:       rec.UID,
 		PodFullName:  rec.Pod + "_" + rec.Namespace,
 		Name:         rec.Container,
@@ -165,6 +174,8 @@ func (r *Runtime) newContainer(rec record) *container {
 		StartedAt:    rec.StartedAt,
 		LogPath:      rec.LogPath,
 	}}
+	c.exited, c.failed, c.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	return c
 }
 
 // Close forgets the pod's containers and removes its emptyDirs and cgroup. Logs stay.
@@ -172,7 +183,9 @@ func (s *sandbox) Close(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if c := s.rt.find(s.key.uid, ""); c != nil {
+	if c := s.rt.find(s.key.uid, ""); c != nil && c.ended() {
+		return fmt.Errorf("cannot close pod %s: %w", s.key.name, c.leftovers())
+	} else if c != nil {
 		return fmt.Errorf("cannot close pod %s: its container %s runs as process %d", s.key.name, c.rec.Container, c.rec.PID)
 	}
 	s.rt.mu.Lock()

@@ -28,7 +28,7 @@ type spawnSpec struct {
 	user   *user
 	limits privileges
 	group  cgroup.Group
-	joins  bool // the group has other processes in it already
+	joins  bool // it enters the group a moment after its start
 
 	view      *mounts.View // a mount namespace of its own; nil for none
 	namespace *os.File     // or another one's; nil for none
@@ -109,8 +109,8 @@ func spawnOnThread(s spawnSpec) (pid, pidfd int, err error) {
 	for _, c := range s.limits.Ambient {
 		attr.Sys.AmbientCaps = append(attr.Sys.AmbientCaps, uintptr(c))
 	}
-	// A command for a group that is full is moved there after its start: as long as it shares our memory (vfork), the
-	// end of a whole group of cgroup v2 (memory.oom.group) would be ours.
+	// A command for a group that dies whole (memory.oom.group) is moved there after its start: as long as it shares our
+	// memory (vfork), the end of the group would be ours.
 	if !s.joins {
 		dir, err := s.group.Open()
 		if err != nil {

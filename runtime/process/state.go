@@ -31,6 +31,7 @@ type record struct {
 	PID       int           `json:"pid"` // also the session and process group
 	Start     uint64        `json:"startTicks"`
 	StartedAt time.Time     `json:"startedAt"`
+	Marker    string        `json:"marker,omitempty"` // as in its environment; "" if an earlier version started it
 	LogPath   string        `json:"logPath"`
 	Dir       string        `json:"workingDir"`
 	User      *user         `json:"user,omitempty"`
@@ -80,9 +81,11 @@ func checksum(data []byte) string {
 	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(data))
 }
 
+// marker is the container's, without a seal if an earlier version started it.
 func (rec record) marker() marker {
+	m, _ := parseMarker(rec.Marker)
 	return marker{root: rec.Root, namespace: rec.Namespace, pod: rec.Pod, uid: rec.UID,
-		container: rec.Container, restart: rec.Restart, specHash: rec.SpecHash}
+		container: rec.Container, restart: rec.Restart, specHash: rec.SpecHash, seal: m.seal}
 }
 
 func (r *Runtime) recordPath(uid, container string) string {
@@ -124,6 +127,9 @@ func (r *Runtime) readRecords() ([]record, error) {
 	var records []record
 	var errs []error
 	for _, pod := range pods {
+		if checkName(pod.Name()) != nil {
+			continue // the key of the markers
+		}
 		dir := filepath.Join(r.opts.StateDir, pod.Name())
 		files, err := os.ReadDir(dir)
 		if err != nil {
@@ -187,7 +193,7 @@ func (r *Runtime) checkRecord(rec record, uid, container string) error {
 	if rec.Root != r.root {
 		return errors.New("it is of another root")
 	}
-	if m, ok := parseMarker(rec.marker().String()); !ok || m != rec.marker() {
+	if m, ok := parseMarker(rec.marker().String()); !ok || m != rec.marker() || rec.Marker != "" && rec.Marker != m.String() {
 		return errors.New("it names no container")
 	}
 	if rec.PID < 2 || rec.Start == 0 || rec.BootID == "" {

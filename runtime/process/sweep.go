@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,13 +14,25 @@ import (
 	"github.com/kubecrank/kubecrank/procfs"
 )
 
-// sweepTimeout is how long a killed process may take to go. One that takes longer hangs in the kernel.
-const sweepTimeout = 5 * time.Second
+// sweepTimeout is how long a sweep waits for the end of what it has killed. What takes longer hangs in
+// the kernel, or in a freezer.
+const sweepTimeout = 4 * time.Second
 
 // sweep kills what is left of a container when its own process has ended, as the end of a PID namespace
-// would. See killLeftovers.
-func (c *container) sweep(leader int) error {
-	return c.rt.killLeftovers(leftover{marker: c.rec.marker().String(), leader: leader, since: c.rec.Start})
+// would: what is in its cgroup, or, on a machine without, what killLeftovers finds.
+func (c *container) sweep(deadline time.Time) error {
+	leader := 0
+	if c.child {
+		leader = c.rec.PID // not reaped yet: the number stands for the session
+	}
+	if len(c.rec.Cgroup) > 0 {
+		err := killGroup(c.rec.Cgroup, leader, deadline)
+		// What a command forked before it was in the group (see spawnOnThread) has a marker at least.
+		if err != nil || c.child && c.execs.Load() == 0 || !c.rec.Cgroup.DiesWhole() {
+			return err
+		}
+	}
+	return c.rt.killLeftovers(c.rec.leftover(leader), deadline)
 }
 
 // leftover says which processes belong to a container (or to an Exec).
@@ -27,33 +40,52 @@ type leftover struct {
 	marker string // in their environment, or as the beginning of it
 	leader int    // the session that they are in, while that number is known to be theirs; else 0
 	since  uint64 // they started at this time or later
+	user   int    // they run for this one
+	sealed bool   // nobody else can have made the marker; else they run as exactly this user
+}
+
+// leftover is what the container of a record may have left. leader is 0 unless its number is known to be theirs.
+func (rec record) leftover(leader int) leftover {
+	m := rec.marker()
+	l := leftover{marker: m.String(), leader: leader, since: rec.Start, user: rec.User.uid(), sealed: m.seal != ""}
+	if user, err := strconv.Atoi(m.seal[:max(strings.IndexByte(m.seal, '.'), 0)]); err == nil {
+		l.user = user // whom it was started as; it may run as another one by now
+	}
+	return l
 }
 
 // killLeftovers kills all of them, until a look at all processes finds none. Those that left the session and cleared
 // their environment cannot be told from strangers, and stay. The error names what does not die.
-func (r *Runtime) killLeftovers(l leftover) error {
-	deadline := time.Now().Add(sweepTimeout)
+func (r *Runtime) killLeftovers(l leftover, deadline time.Time) error {
 	for {
 		pidfds, err := r.sweeps.find(l)
 		if err != nil || len(pidfds) == 0 {
 			return err
 		}
-		if err := killAll(pidfds, deadline); err != nil && time.Now().After(deadline) {
+		err = errors.Join(signalAll(pidfds), awaitAll(pidfds, deadline))
+		if err != nil && time.Now().After(deadline) {
 			return err
 		}
 	}
 }
 
-// killAll kills processes, awaits their end, and closes the pidfds.
-func killAll(pidfds map[int]int, deadline time.Time) error {
+// signalAll sends SIGKILL. A process that has ended is no error.
+func signalAll(pidfds map[int]int) error {
 	var errs []error
 	for pid, fd := range pidfds {
-		err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		if err == nil && !hasEnded(fd, int(max(time.Until(deadline), 0).Milliseconds())) {
-			err = stuck(pid)
+		if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("cannot kill process %d: %w", pid, err))
 		}
-		if err != nil && !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, fmt.Errorf("cannot kill what the container left: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// awaitAll awaits the end of processes, and closes the pidfds.
+func awaitAll(pidfds map[int]int, deadline time.Time) error {
+	var errs []error
+	for pid, fd := range pidfds {
+		if !hasEnded(fd, int(max(time.Until(deadline), 0).Milliseconds())) {
+			errs = append(errs, stuck(pid))
 		}
 		_ = unix.Close(fd)
 	}
@@ -171,5 +203,8 @@ func (l leftover) owns(pid int) bool {
 	if err != nil || stat.Dead() || stat.Start < l.since {
 		return false
 	}
-	return l.leader != 0 && stat.Session == l.leader || covers(l.marker, readMarker(pid))
+	if l.leader != 0 && stat.Session == l.leader {
+		return true
+	}
+	return covers(l.marker, readMarker(pid)) && (l.sealed && runsFor(pid, l.user) || runsExactlyFor(pid, l.user))
 }

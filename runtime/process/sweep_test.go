@@ -187,8 +187,11 @@ func benchmarkStop(b *testing.B, n int) {
 		wg.Wait()
 		took += time.Since(at)
 	}
-	if entries, err := os.ReadDir(rt.opts.StateDir); err != nil || len(entries) != 1 {
+	if entries, err := os.ReadDir(rt.opts.StateDir); err != nil || len(entries) != 2 { // the pod's, and the key
 		b.Error(entries, err)
+	}
+	if err := s.Close(b.Context()); err != nil {
+		b.Error(err)
 	}
 	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/stop-all")
 }

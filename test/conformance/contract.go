@@ -45,13 +45,14 @@ func (f *fixture) start(sandbox runtime.Sandbox, pod *runtime.Pod, restarts int)
 	return c
 }
 
-// wait waits for the end of a container, which is near.
+// wait waits for the end of a container and of all that it left, which is near.
 func (f *fixture) wait(c runtime.Container) runtime.Exit {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(f.Context(), patience)
 	defer cancel()
 	exit, err := c.Wait(ctx)
 	f.must(err)
+	f.must(c.Stop(ctx, 0))
 	return exit
 }
 

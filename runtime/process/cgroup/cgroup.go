@@ -1,12 +1,12 @@
-// Package cgroup limits what containers use, and tells whom the kernel killed for it. It works with cgroup v1, v2, and
-// machines that have some controllers here and some there.
+// Package cgroup keeps the processes of a container together, whatever they do, limits what they use, and tells whom
+// the kernel killed for it. It works with cgroup v1, v2, and machines that have some controllers here and some there.
 //
-//	manifest --Of, OfPod--> Limits --Tree.New--> Group: directories, one for each hierarchy
+//	manifest --Of, OfPod--> Limits --Tree.New--> Group: directories, one for each hierarchy that limits, and one to keep
 //	                                               |
-//	                   Enter, Join (the process starts in it), PIDs, Kill, OOMKills, Remove
+//	          Enter, Open, Join (the process starts in it), PIDs, Kill, Freeze, Thaw, OOMKills, Remove
 //
-// The directories are, below the place where the hierarchy is mounted, or below the highest cgroup above our own in which
-// we may make some (a user's delegated one):
+// The directories are below a cgroup above our own that systemd has delegated, or below the place where the hierarchy is
+// mounted, or below the highest cgroup above our own in which we may make some (a user's):
 //
 //	kubecrank/<hash of the root>/pod<uid>/<container>-<restart count>
 package cgroup
@@ -92,13 +92,56 @@ func (g Group) PIDs() []int {
 	return slices.Compact(pids)
 }
 
-// Kill kills all that is in the group at once, where the kernel can do that (cgroup v2, Linux 5.14).
-func (g Group) Kill() {
+// Kill kills all that is in the group at once, where the kernel can do that (cgroup v2, Linux 5.14), and tells whether
+// it could.
+func (g Group) Kill() bool {
+	killed := false
 	for _, d := range g {
-		if d.V2 {
-			_ = write(filepath.Join(d.Path, "cgroup.kill"), "1") // what is left is seen in PIDs
+		if d.V2 && write(filepath.Join(d.Path, "cgroup.kill"), "1") == nil {
+			killed = true
 		}
 	}
+	return killed
+}
+
+// Freeze stops all that is in the group, where there is a freezer: nothing forks while it is being killed. Threads of
+// ours that start something there stop too, so Thaw must follow at once.
+func (g Group) Freeze() {
+	for _, d := range g {
+		d.freezer(d.Path, true)
+	}
+}
+
+// Thaw undoes Freeze, and what processes in the group have frozen themselves: in cgroup v1 they could not be killed.
+func (g Group) Thaw() {
+	for _, d := range g {
+		for _, dir := range subtree(d.Path) {
+			d.freezer(dir, false)
+		}
+	}
+}
+
+// freezer does nothing in hierarchies that have none. What is left is seen in PIDs.
+func (d Dir) freezer(dir string, frozen bool) {
+	switch {
+	case d.V2 && frozen:
+		_ = write(filepath.Join(dir, "cgroup.freeze"), "1")
+	case d.V2:
+		_ = write(filepath.Join(dir, "cgroup.freeze"), "0")
+	case frozen:
+		_ = write(filepath.Join(dir, "freezer.state"), "FROZEN")
+	default:
+		_ = write(filepath.Join(dir, "freezer.state"), "THAWED")
+	}
+}
+
+// DiesWhole tells whether all that is in the group is killed when its memory runs out (cgroup v2). A process that still
+// shares its memory with us must not be in it then.
+func (g Group) DiesWhole() bool {
+	return slices.ContainsFunc(g, func(d Dir) bool {
+		data, err := os.ReadFile(filepath.Join(d.Path, "memory.oom.group"))
+		return d.V2 && err == nil && strings.TrimSpace(string(data)) == "1"
+	})
 }
 
 // OOMKills is how many of its processes the kernel killed because memory ran out; 0 also where it does not count.
@@ -139,6 +182,9 @@ func (g Group) Remove() error {
 
 // removeTree removes a cgroup and those below it. The files in them go along.
 func removeTree(path string) error {
+	if err := unix.Rmdir(path); err == nil || errors.Is(err, unix.ENOENT) {
+		return nil // as it is nearly always
+	}
 	dirs := subtree(path)
 	slices.Reverse(dirs)
 	for _, dir := range dirs {

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // The kubelet's numbers: TestMilliCPUToQuota and TestMilliCPUToShares (helpers_linux_test.go), TestConvertCPUSharesToCgroupV2Value.
@@ -92,13 +94,17 @@ func TestOf(t *testing.T) {
 func TestParse(t *testing.T) {
 	t.Parallel()
 	v2 := func(all ...string) func(string) string { return func(string) string { return strings.Join(all, " ") } }
+	in := func(path string, controllers ...string) procfs.Cgroup {
+		return procfs.Cgroup{Controllers: controllers, Path: path}
+	}
 	for name, tc := range map[string]struct {
-		mounts, own string
-		available   func(string) string
-		want        []hierarchy
+		mounts    string
+		own       []procfs.Cgroup
+		available func(string) string
+		want      []hierarchy
 	}{
 		"v2, systemd": {
-			"29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n", "0::/user.slice/user-1.slice\n",
+			"29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n", []procfs.Cgroup{in("/user.slice/user-1.slice")},
 			v2("cpuset", "cpu", "io", "memory", "pids"),
 			[]hierarchy{{v2: true, controllers: []string{"cpu", "memory"},
 				bases: []string{"/sys/fs/cgroup", "/sys/fs/cgroup/user.slice", "/sys/fs/cgroup/user.slice/user-1.slice"}}},
@@ -107,31 +113,39 @@ func TestParse(t *testing.T) {
 			"35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" +
 				"36 31 0:33 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n" +
 				"37 31 0:33 / /mnt/again rw - cgroup cgroup rw,cpu,cpuacct\n" +
-				"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
-			"4:memory:/a\n3:cpu,cpuacct:/\n0::/\n", v2("hugetlb"),
+				"38 31 0:34 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n" +
+				"39 31 0:35 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n" +
+				"40 31 0:36 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices\n" +
+				"41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n" +
+				"42 31 0:38 / /mnt/unified rw - cgroup2 cgroup2 rw\n",
+			[]procfs.Cgroup{in("/a", "memory"), in("/", "cpu", "cpuacct"), in("/")}, v2("hugetlb"),
 			[]hierarchy{
-				{controllers: []string{"memory"}, bases: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/a"}},
-				{controllers: []string{"cpu"}, bases: []string{"/sys/fs/cgroup/cpu,cpuacct"}},
+				{controllers: []string{"memory"}, bases: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/a"}, rank: rankLimits},
+				{controllers: []string{"cpu"}, bases: []string{"/sys/fs/cgroup/cpu,cpuacct"}, rank: rankLimits},
+				{bases: []string{"/sys/fs/cgroup/freezer"}, rank: rankFreezer},
+				{bases: []string{"/sys/fs/cgroup/pids"}, rank: rankPIDs},
+				{bases: []string{"/sys/fs/cgroup/unified"}, v2: true},
 			},
 		},
 		"hybrid: memory moved to v2": {
-			"36 31 0:33 / /c\\040pu rw - cgroup cgroup rw,cpu\n41 31 0:38 / /v2 rw - cgroup2 cgroup2 rw\n", "3:cpu:/\n0::/x\n", v2("memory"),
+			"36 31 0:33 / /c\\040pu rw - cgroup cgroup rw,cpu\n41 31 0:38 / /v2 rw - cgroup2 cgroup2 rw\n",
+			[]procfs.Cgroup{in("/", "cpu"), in("/x")}, v2("memory"),
 			[]hierarchy{
-				{controllers: []string{"cpu"}, bases: []string{"/c pu"}},
+				{controllers: []string{"cpu"}, bases: []string{"/c pu"}, rank: rankLimits},
 				{controllers: []string{"memory"}, bases: []string{"/v2", "/v2/x"}, v2: true},
 			},
 		},
 		"in a container without a cgroup namespace": {
-			"35 31 0:32 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n", "4:memory:/docker/1/in\n", v2(),
-			[]hierarchy{{controllers: []string{"memory"}, bases: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/in"}}},
+			"35 31 0:32 /docker/1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n", []procfs.Cgroup{in("/docker/1/in", "memory")}, v2(),
+			[]hierarchy{{controllers: []string{"memory"}, bases: []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/in"}, rank: rankLimits}},
 		},
 		"moved out of its namespace": {
-			"29 23 0:26 / /v2 rw - cgroup2 cgroup2 rw\n", "0::/../x\n", v2("cpu"),
+			"29 23 0:26 / /v2 rw - cgroup2 cgroup2 rw\n", []procfs.Cgroup{in("/../x")}, v2("cpu"),
 			[]hierarchy{{controllers: []string{"cpu"}, bases: []string{"/v2"}, v2: true}},
 		},
-		"none": {"22 27 0:21 / /proc rw - proc proc rw\nnonsense\n", "", v2(), nil},
+		"none": {"22 27 0:21 / /proc rw - proc proc rw\nnonsense\n", nil, v2(), nil},
 	} {
-		if got := parse(tc.mounts, tc.own, tc.available); !reflect.DeepEqual(got, tc.want) {
+		if got := parse(procfs.ParseMounts(tc.mounts), tc.own, tc.available); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s:\n%+v, want\n%+v", name, got, tc.want)
 		}
 	}
@@ -231,7 +245,7 @@ func TestMakeErrors(t *testing.T) {
 	if _, err := tree.New(Pod{UID: "u"}, "c", Limits{MilliCPU: 7}); !errors.Is(err, unix.EROFS) {
 		t.Errorf("got %v", err)
 	}
-	if g, err := tree.New(Pod{UID: "u"}, "c", Limits{Shares: 7}); err != nil || len(g) != 0 {
+	if g, err := tree.New(Pod{UID: "u"}, "c", Limits{Shares: 7}); !errors.Is(err, unix.EROFS) || len(g) != 0 {
 		t.Errorf("a weight alone: %v, %v", g, err)
 	}
 	tree.hierarchies = func() []hierarchy { return nil }

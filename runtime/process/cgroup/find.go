@@ -5,49 +5,84 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // find looks where the controllers are on this machine. It finds nothing where /proc cannot be read.
 func find() []hierarchy {
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	own, _ := os.ReadFile("/proc/self/cgroup")
-	return parse(string(mounts), string(own), func(mount string) string {
+	mounts, _ := procfs.Mounts()
+	own, _ := procfs.Cgroups(os.Getpid())
+	all := parse(mounts, own, func(mount string) string {
 		data, _ := os.ReadFile(filepath.Join(mount, "cgroup.controllers"))
 		return string(data)
 	})
+	for _, h := range all {
+		preferDelegated(h.bases)
+	}
+	return all
 }
 
-// parse reads proc_pid_mountinfo(5) and cgroups(7)' /proc/PID/cgroup. available is the list of a v2 mount's controllers:
-// the kernel leaves out those that a v1 hierarchy has.
-func parse(mounts, own string, available func(mount string) string) []hierarchy {
+// preferDelegated moves what systemd has delegated to us to the front: it asks others not to make cgroups elsewhere
+// (https://systemd.io/CGROUP_DELEGATION). It marks those of cgroup v2.
+func preferDelegated(bases []string) {
+	delegated := make(map[string]bool)
+	for _, base := range bases {
+		for _, name := range []string{"trusted.delegate", "user.delegate"} { // the second is for services of users
+			value := make([]byte, 1)
+			if n, err := unix.Getxattr(base, name, value); err == nil && n == 1 && value[0] == '1' {
+				delegated[base] = true
+			}
+		}
+	}
+	slices.SortStableFunc(bases, func(a, b string) int {
+		switch {
+		case delegated[a] == delegated[b]:
+			return 0
+		case delegated[a]:
+			return -1
+		default:
+			return 1
+		}
+	})
+}
+
+// parse finds the hierarchies that are of use. available is the list of a v2 mount's controllers: the kernel leaves out those
+// that a v1 hierarchy has.
+func parse(mounts []procfs.Mount, own []procfs.Cgroup, available func(mount string) string) []hierarchy {
 	var all []hierarchy
-	seen := make(map[string]bool)
-	for line := range strings.Lines(mounts) {
-		f := strings.Fields(line)
-		dash := slices.Index(f, "-")
-		if dash < 6 || len(f) < dash+4 {
+	seen := make(map[string]bool) // the same may be mounted twice
+	for _, m := range mounts {
+		h := hierarchy{rank: rankLimits}
+		list := m.Options
+		useful := false
+		switch m.Type {
+		case "cgroup":
+			for i, name := range []string{"freezer", "pids"} {
+				if slices.Contains(list, name) && !seen[name] {
+					h.rank, useful = min(h.rank, rankFreezer+i), true
+					seen[name] = true
+				}
+			}
+		case "cgroup2":
+			list = strings.Fields(available(m.Point))
+			h.v2, h.rank, useful = true, rankV2, !seen[m.Type]
+			seen[m.Type] = true
+		default:
 			continue
 		}
-		kind, root, mount := f[dash+1], unescape(f[3]), unescape(f[4])
-		var list []string
-		switch kind {
-		case "cgroup":
-			list = strings.Split(f[dash+3], ",")
-		case "cgroup2":
-			list = strings.Fields(available(mount))
-		}
-		h := hierarchy{v2: kind == "cgroup2"}
 		for _, c := range []string{cpu, memory} {
-			if slices.Contains(list, c) && !seen[c] { // the same may be mounted twice
+			if slices.Contains(list, c) && !seen[c] {
 				seen[c] = true
 				h.controllers = append(h.controllers, c)
 			}
 		}
-		if len(h.controllers) == 0 {
-			continue
+		if useful || len(h.controllers) > 0 {
+			h.bases = bases(m.Point, m.Root, ownPath(own, m))
+			all = append(all, h)
 		}
-		h.bases = bases(mount, root, ownPath(own, h))
-		all = append(all, h)
 	}
 	return all
 }
@@ -76,20 +111,12 @@ func bases(mount, root, path string) []string {
 }
 
 // ownPath is the cgroup that we are in.
-func ownPath(own string, h hierarchy) string {
-	for line := range strings.Lines(own) {
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(f) != 3 {
-			continue
-		}
-		if h.v2 && f[0] == "0" || !h.v2 && slices.Contains(strings.Split(f[1], ","), h.controllers[0]) {
-			return f[2]
+func ownPath(own []procfs.Cgroup, m procfs.Mount) string {
+	for _, c := range own {
+		v2 := len(c.Controllers) == 0
+		if v2 && m.Type == "cgroup2" || !v2 && m.Type == "cgroup" && slices.Contains(m.Options, c.Controllers[0]) {
+			return c.Path
 		}
 	}
 	return "/"
-}
-
-// unescape undoes what the kernel does to blanks in mountinfo.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

@@ -35,9 +35,20 @@ type hierarchy struct {
 	controllers []string // of those above
 	bases       []string // directories below which a group can be, best first
 	v2          bool
+	rank        int // by how well it keeps a container's processes together: the lowest is taken
 }
 
-// NewTree looks for nothing yet. The name is a part of paths: a hash of the installation's root.
+// The ranks of hierarchies. Cgroup v2 kills a group at once, and a process starts in it without a detour; the freezer
+// holds a group while it is killed. The others only list who is in it.
+const (
+	rankV2 = iota
+	rankFreezer
+	rankPIDs
+	rankLimits // cpu and memory
+)
+
+// NewTree looks for nothing yet. The name is a part of paths: a hash of the installation's root. The zero Tree is that of
+// a machine without cgroups.
 func NewTree(name string) *Tree {
 	return &Tree{name: name, hierarchies: sync.OnceValue(find), mkdir: func(path string) error { return durable.Mkdir(path, 0o755) }}
 }
@@ -56,7 +67,8 @@ func (t *Tree) Check(pod Pod, l Limits) error {
 	return err
 }
 
-// New makes the group of a container, which must not exist.
+// New makes the group of a container, which must not exist. A container without limits has one too, in the hierarchy that
+// keeps its processes together best; the error says why there is none.
 func (t *Tree) New(pod Pod, container string, l Limits) (Group, error) {
 	return t.make(pod, container, l)
 }
@@ -76,6 +88,25 @@ func (t *Tree) make(pod Pod, container string, l Limits) (Group, error) {
 
 // makeAll returns what it has made beside an error.
 func (t *Tree) makeAll(pod Pod, container string, l Limits) (Group, error) {
+	var group Group
+	if !l.None() || !pod.None() {
+		var err error
+		if group, err = t.limit(pod, container, l); err != nil {
+			return group, err
+		}
+	}
+	if container == "" {
+		return group, nil
+	}
+	kept, err := t.keep(group, pod, container)
+	if err != nil && len(group) > 0 {
+		return group, nil // it has its limits, and those groups list who is in them
+	}
+	return append(group, kept...), err
+}
+
+// limit makes the group in each hierarchy that has something to set.
+func (t *Tree) limit(pod Pod, container string, l Limits) (Group, error) {
 	needed := map[string]bool{memory: l.Memory > 0 || pod.Memory > 0, cpu: l.MilliCPU > 0 || pod.MilliCPU > 0}
 	machine := Limits{Shares: shares(int64(goruntime.NumCPU()) * 1000)} // as the kubelet's kubepods
 	levels := []level{{"kubecrank", machine}, {t.name, machine}, {pod.dir(), pod.Limits}}
@@ -83,9 +114,9 @@ func (t *Tree) makeAll(pod Pod, container string, l Limits) (Group, error) {
 		levels = append(levels, level{container, l})
 	}
 	var group Group
-	for _, h := range t.hierarchies() {
+	for _, h := range t.all() {
 		must := slices.ContainsFunc(h.controllers, func(c string) bool { return needed[c] })
-		if !must && slices.Contains(h.controllers, memory) && !slices.Contains(h.controllers, cpu) {
+		if !must && !slices.Contains(h.controllers, cpu) {
 			continue // no weight to set there either
 		}
 		dir, err := t.makeIn(h, levels)
@@ -106,6 +137,41 @@ func (t *Tree) makeAll(pod Pod, container string, l Limits) (Group, error) {
 		}
 	}
 	return group, nil
+}
+
+// keep makes the group in the first hierarchy where it can be, by rank; it returns none if the group is in that one already.
+func (t *Tree) keep(group Group, pod Pod, container string) (Group, error) {
+	levels := []level{{name: "kubecrank"}, {name: t.name}, {name: pod.dir()}, {name: container}}
+	ranked := slices.Clone(t.all())
+	slices.SortStableFunc(ranked, func(a, b hierarchy) int { return a.rank - b.rank })
+	first := errors.New("this machine has none")
+	for i, h := range ranked {
+		if slices.ContainsFunc(group, func(d Dir) bool { return h.holds(d.Path) }) {
+			return nil, nil
+		}
+		h.controllers = nil
+		dir, err := t.makeIn(h, levels)
+		if err == nil {
+			return Group{{Path: dir, V2: h.v2}}, nil
+		}
+		if i == 0 {
+			first = err
+		}
+	}
+	return nil, fmt.Errorf("cannot make a cgroup: %w", first)
+}
+
+// holds tells whether a group is in the hierarchy.
+func (h hierarchy) holds(path string) bool {
+	return slices.ContainsFunc(h.bases, func(base string) bool { return strings.HasPrefix(path, filepath.Join(base, "kubecrank")+"/") })
+}
+
+// all are the machine's hierarchies.
+func (t *Tree) all() []hierarchy {
+	if t.hierarchies == nil {
+		return nil
+	}
+	return t.hierarchies()
 }
 
 // level is one directory on the way to a group.
@@ -243,7 +309,7 @@ func (t *Tree) Groups() map[string]map[string]Group {
 
 // each calls f with every directory that may be the tree's.
 func (t *Tree) each(f func(top string, v2 bool)) {
-	for _, h := range t.hierarchies() {
+	for _, h := range t.all() {
 		for _, base := range h.bases {
 			f(filepath.Join(base, "kubecrank", t.name), h.v2)
 		}
