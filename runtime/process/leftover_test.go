@@ -286,6 +286,8 @@ func TestLeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	real := rt.cgroups
+	defer func() { rt.cgroups = real }()
 	rt.cgroups = new(cgroup.Tree) // without one, the rest must fit
 	at := func(change func(*seen)) []seen {
 		p := seen{c.info.PID, stat}
