@@ -258,16 +258,22 @@ func TestGateChosenPID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record := fmt.Appendf(nil, `{"version":1,"bootID":%q,"namespace":"kube-system","pod":"etcd","uid":"u","container":"etcd","pid":%d,`+
-		`"startTicks":%d,"logPath":"/etc/shadow","workingDir":"/"}`, strings.TrimSpace(string(boot)), victim.Process.Pid, start)
+	p := plant(t, map[string]string{
+		journalAt: begun + `{"verb":"init","what":"done","made":{"kind":"process","path":"ROOT/run/kubecrank/supervisor.sock"}}` + "\n",
+		"var/lib/kubecrank/pods/processes/u/etcd.json": "",
+	})
+	name := sha256.Sum256([]byte(p.root))
+	record := fmt.Appendf(nil, `{"version":1,"root":"%x","bootID":%q,"namespace":"kube-system","pod":"etcd","uid":"u","container":"etcd",`+
+		`"pid":%d,"startTicks":%d,"logPath":"/etc/shadow","workingDir":"/"}`,
+		name[:8], strings.TrimSpace(string(boot)), victim.Process.Pid, start)
 	container, err := json.Marshal(map[string]any{"crc32": fmt.Sprintf("%08x", crc32.ChecksumIEEE(record)), "record": json.RawMessage(record)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	plant(t, map[string]string{
-		journalAt: begun + `{"verb":"init","what":"done","made":{"kind":"process","path":"ROOT/run/kubecrank/supervisor.sock"}}` + "\n",
-		"var/lib/kubecrank/pods/processes/u/etcd.json": string(container),
-	}).refused("reset", "--force")
+	if err := os.WriteFile(filepath.Join(p.root, "var/lib/kubecrank/pods/processes/u/etcd.json"), container, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.refused("reset", "--force")
 	select {
 	case <-ended:
 		t.Error("the process was killed")
