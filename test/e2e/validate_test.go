@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,4 +88,79 @@ func listTemporary(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// A run for another version than the one inside is refused with both versions and the ways out, and writes nothing; a dry-run takes it.
+func TestOtherVersionIsRefused(t *testing.T) {
+	n := newNode(t)
+	args := []string{"--kubernetes-version", "v1.35.4", "--apiserver-advertise-address", "127.0.0.1"}
+	r := n.run(time.Minute, append([]string{"init"}, args...)...)
+	for _, want := range []string{
+		`cannot use --kubernetes-version (kubernetesVersion) "v1.35.4": this kubecrank carries Kubernetes v1.36.3`,
+		"hint: Leave it out, give components of v1.35.4 with --components-dir, or use a kubecrank that carries v1.35.4.",
+	} {
+		if r.code != 2 || !strings.Contains(r.stderr, want) {
+			t.Errorf("exit code %d, and it does not say %q:\n%s", r.code, want, r.stderr)
+		}
+	}
+	r = n.must(append([]string{"init", "--dry-run", "-o", "yaml"}, args...)...)
+	if !strings.Contains(r.stdout, "kube-apiserver:v1.35.4") {
+		t.Errorf("the dry-run is not for v1.35.4: %s", r.stdout)
+	}
+	// The real components in a directory are of another version, too: their file says so, and nothing has to be started.
+	n.components = filepath.Join(n.base, "components")
+	n.linkComponents("components")
+	r = n.run(time.Minute, append([]string{"init"}, args...)...)
+	if r.code != 2 || !strings.Contains(r.stderr, "components/kube-apiserver is of Kubernetes v1.36.3\n") {
+		t.Errorf("components of a directory: exit code %d:\n%s", r.code, r.stderr)
+	}
+	if _, err := os.Stat(n.root); err == nil {
+		t.Error("something was written below the root")
+	}
+}
+
+// What the payload says of flags is what the components say: they refuse the values that the data refuses, and take the others.
+func TestFlagDataIsTrue(t *testing.T) {
+	n := newNode(t)
+	n.components = filepath.Join(n.base, "components")
+	n.linkComponents("components")
+	for _, c := range []struct {
+		component, field, flag, value string
+		refused                       bool
+	}{
+		{"kube-apiserver", "apiServer", "profiling", "perhaps", true},
+		{"kube-apiserver", "apiServer", "request-timeout", "5", true},
+		{"kube-apiserver", "apiServer", "request-timeout", "5s", false},
+		{"kube-apiserver", "apiServer", "v", "-1", true},
+		{"kube-apiserver", "apiServer", "max-requests-inflight", "0x10", false},
+		{"kube-apiserver", "apiServer", "kubelet-port", "10250", false},
+		{"kube-controller-manager", "controllerManager", "kube-api-qps", "many", true},
+		{"kube-controller-manager", "controllerManager", "kube-api-qps", "1.5", false},
+		{"kube-controller-manager", "controllerManager", "concurrent-deployment-syncs", "99999999999", true},
+		{"kube-scheduler", "scheduler", "feature-gates", "AllAlpha=maybe", true},
+		{"kube-scheduler", "scheduler", "feature-gates", "AllAlpha=false", false},
+		{"kube-scheduler", "scheduler", "no-such-flag", "1", true},
+		{"etcd", "etcd.local", "snapshot-count", "1.5", true},
+		{"etcd", "etcd.local", "heartbeat-interval", "200", false},
+		{"etcd", "etcd.local", "auto-compaction-retention", "1h", false},
+		{"etcd", "etcd.local", "pre-vote", "perhaps", true},
+		{"etcd", "etcd.local", "grpc-keepalive-interval", "5", true},
+	} {
+		arg := "--" + c.flag + "=" + c.value
+		asked := exec.Command(filepath.Join(n.components, c.component), arg, "--version=true").Run() != nil
+		text := "extraArgs: [{name: " + c.flag + ", value: \"" + c.value + "\"}]"
+		if c.field == "etcd.local" {
+			text = "etcd: {local: {" + text + "}}"
+		} else {
+			text = c.field + ": {" + text + "}"
+		}
+		file := filepath.Join(n.base, "kubeadm.yaml")
+		if err := os.WriteFile(file, []byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"+text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := n.run(time.Minute, "config", "validate", file)
+		if asked != c.refused || (r.code == 2) != c.refused {
+			t.Errorf("%s %s: refused by itself: %t, by the data: exit code %d, want %t\n%s", c.component, arg, asked, r.code, c.refused, r.stderr)
+		}
+	}
 }
