@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/evidence"
@@ -12,7 +13,8 @@ import (
 // the answer to `status`.
 type examined struct {
 	runtime.Status
-	diagnoses [][]containerDiagnosis // of each pod
+	diagnoses    [][]containerDiagnosis // of each pod
+	certificates []certificateExpiry
 }
 
 // containerDiagnosis is why one container is not ready.
@@ -24,7 +26,7 @@ type containerDiagnosis struct {
 // examine looks into the containers that are not ready.
 func (a *app) examine(st runtime.Status) examined {
 	options := evidence.Options{Root: a.global.root, Names: a.flagNames()}
-	x := examined{Status: st, diagnoses: make([][]containerDiagnosis, len(st.Pods))}
+	x := examined{Status: st, diagnoses: make([][]containerDiagnosis, len(st.Pods)), certificates: a.certificates(time.Now())}
 	for i, pod := range st.Pods {
 		for _, c := range pod.Containers {
 			if pod.Ready || c.Ready || c.LogPath == "" && pod.LastError == "" {
@@ -60,7 +62,8 @@ func (x examined) MarshalJSON() ([]byte, error) {
 		Supervisor runtime.SupervisorInfo `json:"supervisor"`
 		Pods       []pod                  `json:"pods"`
 		Problems   []runtime.Problem      `json:"problems,omitempty"`
-	}{Ready: x.Ready, Runtime: x.Runtime, Supervisor: x.Supervisor, Problems: x.Problems, Pods: []pod{}}
+		Certs      []certificateExpiry    `json:"certificates,omitempty"`
+	}{Ready: x.Ready, Runtime: x.Runtime, Supervisor: x.Supervisor, Problems: x.Problems, Certs: x.certificates, Pods: []pod{}}
 	for i, p := range x.Pods {
 		out.Pods = append(out.Pods, pod{PodStatus: p, Diagnosis: x.diagnoses[i]})
 	}

@@ -43,9 +43,10 @@ func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
 
 // app is what the verbs share: the streams and the flags that every command has.
 type app struct {
-	stdio  Stdio
-	global globalFlags
-	fresh  bool // at the gate the root was missing, and others could make it
+	stdio    Stdio
+	global   globalFlags
+	expiries expiryCache
+	fresh    bool // at the gate the root was missing, and others could make it
 }
 
 // globalFlags are the flags of every command.

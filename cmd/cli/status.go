@@ -134,6 +134,7 @@ func printStatus(w io.Writer, st examined, format string, now time.Time) error {
 		return err
 	}
 	printTrouble(w, st)
+	printExpiring(w, st.certificates)
 	return nil
 }
 

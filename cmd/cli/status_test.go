@@ -37,7 +37,7 @@ func TestStatusTable(t *testing.T) {
 	}
 	found := containerDiagnosis{"kube-scheduler", diagnose.Diagnosis{Certainty: diagnose.Certain,
 		Explanation: "kube-scheduler has no flag --nonsense", Remedy: "take it out"}}
-	x := examined{st, [][]containerDiagnosis{nil, {found}}}
+	x := examined{Status: st, diagnoses: [][]containerDiagnosis{nil, {found}}}
 	var b strings.Builder
 	if err := printStatus(&b, x, "table", now); err != nil {
 		t.Fatal(err)

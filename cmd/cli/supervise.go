@@ -147,6 +147,7 @@ func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts supervi
 		LogPath:        a.ownLog(paths.SupervisorLog),
 		LogPolicy:      logs.Policy{MaxBytes: cfg.Supervisor.LogMaxSize, MaxFiles: cfg.Supervisor.LogMaxFiles},
 		MetricsAddress: cfg.Supervisor.MetricsAddress,
+		Certificates:   a.expiryMetrics,
 		BackOff:        supervisor.BackOffLimits{Initial: cfg.Supervisor.BackOffInitial, Max: cfg.Supervisor.BackOffMax},
 		Locked:         a.wanted,
 		Stop:           stop,

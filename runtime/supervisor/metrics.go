@@ -90,6 +90,12 @@ func (s *supervisor) getMetrics(w http.ResponseWriter, _ *http.Request) {
 	s.writeMetrics(w)
 }
 
+// Certificate is when a certificate expires, for the metrics.
+type Certificate struct {
+	Name, Path string
+	Expires    time.Time
+}
+
 // writeMetrics writes all metrics, in an order of their own that stays.
 func (s *supervisor) writeMetrics(w io.Writer) {
 	const gauge, counter = "gauge", "counter"
@@ -103,6 +109,8 @@ func (s *supervisor) writeMetrics(w io.Writer) {
 	exited := family{name: "container_exit_code", kind: gauge, help: "The exit code of the container, while it does not run."}
 	probes := family{name: "probe_total", kind: counter, help: "Probes by result, early ones included."}
 	events := family{name: "events_total", kind: counter, help: "Events by reason."}
+
+	certs := family{name: "certificate_remaining_seconds", kind: gauge, help: "How long the certificate is valid yet; negative once it has expired."}
 
 	status := s.statusNow()
 	ready.add(bit(status.Ready))
@@ -139,7 +147,12 @@ func (s *supervisor) writeMetrics(w io.Writer) {
 		events.add(float64(n), "type", e[0], "reason", e[1])
 	}
 	s.metrics.mu.Unlock()
-	for _, f := range []*family{&ready, &problems, &podReady, &podState, &restarts, &running, &began, &exited, &probes, &events} {
+	if s.opts.Certificates != nil {
+		for _, c := range s.opts.Certificates() {
+			certs.add(time.Until(c.Expires).Truncate(time.Second).Seconds(), "name", c.Name, "path", c.Path)
+		}
+	}
+	for _, f := range []*family{&ready, &problems, &podReady, &podState, &restarts, &running, &began, &exited, &probes, &events, &certs} {
 		f.write(w)
 	}
 }

@@ -50,6 +50,8 @@ type Options struct {
 	NewCheck    NewCheck      // makes the checks of probes; nil for package health
 	// MetricsAddress is a loopback address and port where Prometheus metrics are served too; "" for the socket only.
 	MetricsAddress string
+	// Certificates says when certificates expire, whenever somebody asks for metrics; nil for none.
+	Certificates func() []Certificate
 	// Locked is called once the lock is held and before anything is made; its error ends Run. nil for nobody.
 	Locked func() error
 	// Stop asks for an orderly stop of all pods when it is closed, as the control socket does; nil for never.
