@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"cmp"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ func refusedCauses() []Cause {
 			Name: "probe-refused", Summary: "the component answers its own probe with 401 or 403: probes have no credentials",
 			Signs: []string{`probe failed: HTTP probe failed with statuscode: (?P<value>401|403)`},
 			Look:  probeRefused,
-			// Before kube-apiserver has made its first roles, it answers with 403.
+			// Before a component has read its settings from kube-apiserver, it answers with 403.
 			Holds:   5 * time.Second,
 			Explain: "{program} answers its own probe with {value} ({name}){why}",
 			Remedy:  "{mend} (and in extraArgs, if it comes from there); the pod is then started again at once",
@@ -41,6 +42,12 @@ func probeRefused(e Evidence, v Values) Certainty {
 		v["why"] = ": --anonymous-auth=false"
 		v["mend"] = "'sed -i \"/--anonymous-auth=/d\" " + e.Manifest + "' takes it out; with --authentication-config, anonymous requests " +
 			"can be allowed for /livez and /readyz alone"
+	case e.Program == apiServer && v["value"] == "403" && strings.Contains(e.Flags["authorization-mode"], "RBAC"):
+		v["why"] = ": it makes the role for probes when it starts, which takes long on a busy machine"
+		v["mend"] = "wait; if it stays so, see whether somebody has changed the ClusterRole system:public-info-viewer, or authorization in {manifest}"
+		v["manifest"] = e.Manifest
+		v["mend"] = v.fill(v["mend"])
+		return Passing
 	case e.Program == apiServer && v["value"] == "403":
 		v["mend"] = "use an --authorization-mode with RBAC in {manifest}, or let your authorizer allow anonymous requests for /livez and /readyz,"
 	case e.Flags["authorization-always-allow-paths"] != "":
@@ -81,6 +88,9 @@ func managerCauses() []Cause {
 			Signs:    []string{`expected 1 certificate, found (?P<value>\d+)`},
 			Look: func(e Evidence, v Values) Certainty {
 				v["file"] = cmp.Or(e.Flags["cluster-signing-cert-file"], "the file of --cluster-signing-cert-file")
+				if e.Paths[v["file"]].Certificates == 1 {
+					return "" // it was mended: the sign is of an earlier run
+				}
 				return Certain
 			},
 			Explain: "{file} holds {value} certificates, and the controller manager signs with one alone",

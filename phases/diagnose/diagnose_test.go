@@ -91,6 +91,8 @@ func TestStaleSigns(t *testing.T) {
 		"a file that is there":  {Log: []string{"open /x: no such file or directory"}, Paths: map[string]Path{"/x": {}}},
 		"a program that is there": {Messages: []string{"cannot run /x: no such file or directory"},
 			Paths: map[string]Path{"/x": {}}},
+		"roles to be made": {Program: "kube-apiserver", Flags: map[string]string{"authorization-mode": "Node,RBAC"},
+			Messages: []string{"Startup probe failed: HTTP probe failed with statuscode: 403"}},
 		"one kill":          {Reason: "OOMKilled"},
 		"few open files":    {Log: []string{"accept: too many open files"}, Process: &Process{Files: 10, MaxFiles: 1024}},
 		"an early API call": {Program: "kube-apiserver", Log: []string{`Addr: "127.0.0.1:2379" connect: connection refused`}},
@@ -106,7 +108,9 @@ func TestStaleSigns(t *testing.T) {
 		}
 	}
 	for name, e := range map[string]Evidence{
-		"nothing":         {},
+		"nothing": {},
+		"a CA that was mended": {Program: "kube-controller-manager", Log: []string{"expected 1 certificate, found 2"},
+			Flags: map[string]string{"cluster-signing-cert-file": "/x/ca.crt"}, Paths: map[string]Path{"/x/ca.crt": {Certificates: 1}}},
 		"a healthy start": {Program: "etcd", Log: []string{"info: ready to serve client requests"}, Process: &Process{PID: 7, State: "S"}},
 		"a file on the way to another": {Program: "etcd", Messages: []string{"Startup probe failed: connection refused"},
 			Flags: map[string]string{"data-dir": "/d"}, Paths: map[string]Path{"/d": {Mount: "/", Free: 1}}},

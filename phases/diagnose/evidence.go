@@ -80,18 +80,21 @@ type CertFault struct {
 
 // Path is what is at a path.
 type Path struct {
-	Problem  string `json:"problem,omitempty"` // why it cannot be looked at: "no such file or directory"
-	Nearest  string `json:"nearest,omitempty"` // the nearest directory that exists
-	Dir      bool   `json:"dir,omitempty"`
-	UID      int64  `json:"uid"`
-	Mode     string `json:"mode,omitempty"`
-	Machine  string `json:"machine,omitempty"` // of an ELF file: "aarch64"; "no program" for another file
-	Mount    string `json:"mount,omitempty"`   // where its file system is mounted
-	Free     uint64 `json:"free"`              // bytes for any user, of its file system
-	Size     uint64 `json:"size"`
-	NoInodes bool   `json:"noInodes,omitempty"`
-	ReadOnly bool   `json:"readOnly,omitempty"`
-	NoExec   bool   `json:"noExec,omitempty"`
+	Problem string `json:"problem,omitempty"` // why it cannot be looked at: "no such file or directory"
+	Nearest string `json:"nearest,omitempty"` // the nearest directory that exists
+	Dir     bool   `json:"dir,omitempty"`
+	UID     int64  `json:"uid"`
+	Mode    string `json:"mode,omitempty"`
+	Machine string `json:"machine,omitempty"` // of an ELF file: "aarch64"; "no program" for another file
+	Mount   string `json:"mount,omitempty"`   // where its file system is mounted
+	Free    uint64 `json:"free"`              // bytes for any user, of its file system
+	Size    uint64 `json:"size"`
+	// Certificates is how many certificates a PEM file holds.
+	Certificates int `json:"certificates,omitempty"`
+
+	NoInodes bool `json:"noInodes,omitempty"`
+	ReadOnly bool `json:"readOnly,omitempty"`
+	NoExec   bool `json:"noExec,omitempty"`
 }
 
 // common are the values that every text may use.

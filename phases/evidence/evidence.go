@@ -81,7 +81,7 @@ func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerSta
 	if slices.ContainsFunc(text, regexp.MustCompile(`cannot assign requested address`).MatchString) {
 		e.Addresses = addresses()
 	}
-	e.Paths = lookAt(append(pathsIn(text), e.Flags["data-dir"]))
+	e.Paths = lookAt(append(pathsIn(text), e.Flags["data-dir"], e.Flags["cluster-signing-cert-file"]))
 	e.Certs = certFaults(own, server, o.Root, now)
 	if o.Names != nil && slices.ContainsFunc(text, regexp.MustCompile(`unknown flag|flag provided but not defined|feature gate|ParseBool`).MatchString) {
 		e.Names = o.Names(own.program)

@@ -95,6 +95,13 @@ func TestLook(t *testing.T) {
 	if p := look(filepath.Join(dir, "a/b")); p.Problem != "no such file or directory" || p.Nearest != dir || p.Free == 0 {
 		t.Errorf("nothing is %+v", p)
 	}
+	bundle := filepath.Join(dir, "ca.crt")
+	if err := os.WriteFile(bundle, []byte(strings.Repeat("-----BEGIN CERTIFICATE-----\n", 2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := look(bundle); p.Certificates != 2 {
+		t.Errorf("a file of two certificates is %+v", p)
+	}
 	if p := look("/proc/self/x"); p.Mount != "/proc" {
 		t.Errorf("below /proc is %+v", p)
 	}

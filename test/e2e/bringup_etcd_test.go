@@ -149,7 +149,7 @@ func startEtcd(t *testing.T, n *node, dir string) {
 			t.Logf("the external etcd ended with %v, its log:\n%s", err, log.String())
 		}
 	})
-	n.eventually(30*time.Second, "the external etcd answers", func() error {
+	n.eventually(time.Minute, "the external etcd answers", func() error {
 		_, err := askEtcd(n, "/health", "", true)
 		return err
 	})

@@ -73,7 +73,7 @@ func (n *node) stop() {
 	if err := syscall.Kill(n.status().Supervisor.PID, syscall.SIGINT); err != nil {
 		n.t.Fatal(err)
 	}
-	n.eventually(30*time.Second, "everything is stopped", func() error {
+	n.eventually(time.Minute, "everything is stopped", func() error {
 		if left := n.processes(); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}

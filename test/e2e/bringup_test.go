@@ -178,7 +178,7 @@ func dualStackSeen(t *testing.T, n *node) {
 		t.Errorf("the service has the addresses %q", got)
 	}
 	n.apply(`{apiVersion: v1, kind: Node, metadata: {name: node-1}}`)
-	n.eventually(20*time.Second, "a pod subnet of each family for the node", func() error {
+	n.eventually(time.Minute, "a pod subnet of each family for the node", func() error {
 		got := strings.Fields(n.kubectl("get", "node", "node-1", "-o", "jsonpath={.spec.podCIDRs[0]} {.spec.podCIDRs[1]}"))
 		if len(got) != 2 || !strings.HasPrefix(got[0], "10.244.") || !strings.HasPrefix(got[1], "fd00:10:244:") {
 			return fmt.Errorf("it has %q", got)

@@ -251,7 +251,7 @@ func testToken(t *testing.T, n *node) {
 }
 
 func testLeases(t *testing.T, n *node) {
-	n.eventually(20*time.Second, "both leases held", func() error {
+	n.eventually(time.Minute, "both leases held", func() error {
 		for _, name := range []string{"kube-scheduler", "kube-controller-manager"} {
 			r := n.run(time.Minute, "kubectl", "-n", "kube-system", "get", "lease", name, "-o", "jsonpath={.spec.holderIdentity}")
 			if r.code != 0 || r.stdout == "" {

@@ -254,7 +254,7 @@ func (d diagnosed) String() string {
 // look returns all pods of `status -o json`, by name.
 func (l *lab) look() map[string]diagnosed {
 	l.t.Helper()
-	r := l.run(30*time.Second, "status", "--components-dir", l.components, "-o", "json")
+	r := l.run(time.Minute, "status", "--components-dir", l.components, "-o", "json")
 	var status struct{ Pods []diagnosed }
 	if err := json.Unmarshal([]byte(r.stdout), &status); err != nil {
 		return nil // it does not answer yet
@@ -284,8 +284,9 @@ func (want expectation) fits(got diagnosed) bool {
 }
 
 // expect waits until status says of each pod what is wanted, and of every other pod nothing.
-func (l *lab) expect(limit time.Duration, wants map[string]expectation) {
+func (l *lab) expect(wants map[string]expectation) {
 	l.t.Helper()
+	const limit = 3 * time.Minute // a busy machine takes its time for two dozen pods that fail
 	var last map[string]diagnosed
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 		last = l.look()
@@ -442,7 +443,7 @@ func (l *lab) goodData() string {
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
-	l.eventually(30*time.Second, "an etcd that listens", func() error {
+	l.eventually(time.Minute, "an etcd that listens", func() error {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", metrics))
 		if err == nil {
 			c.Close()

@@ -59,7 +59,7 @@ func TestFaultDiagnoseSlowDisk(t *testing.T) {
 		t.Skipf("cannot throttle a disk here: %v", err)
 	}
 	t.Cleanup(func() {
-		l.eventually(10*time.Second, "the cgroup can be removed", func() error { return os.Remove(group) })
+		l.eventually(time.Minute, "the cgroup can be removed", func() error { return os.Remove(group) })
 	})
 	device := fmt.Sprintf("%d:%d", st.Dev>>8&0xfff, st.Dev&0xff|st.Dev>>12&0xfff00)
 	if err := os.WriteFile(filepath.Join(group, "blkio.throttle.write_bps_device"), []byte(device+" 6000"), 0o600); err != nil {
@@ -69,7 +69,7 @@ func TestFaultDiagnoseSlowDisk(t *testing.T) {
 	l.pod("slow-disk", "etcd", etcd)
 	l.supervise("/bin/sh", "-c", "echo $$ > "+group+`/cgroup.procs; exec "$@"`, "sh")
 	t.Cleanup(l.killAll)
-	l.expect(2*time.Minute, map[string]expectation{"slow-disk": {"disk-slow", probable, []string{data, "onto the disk took "}}})
+	l.expect(map[string]expectation{"slow-disk": {"disk-slow", probable, []string{data, "onto the disk took "}}})
 }
 
 // A member that was removed and comes back with its old data.
@@ -95,7 +95,7 @@ func TestFaultDiagnoseRemovedMember(t *testing.T) {
 		}
 		return nil
 	})
-	l.expect(time.Minute, map[string]expectation{"second": {"removed-member", certain, []string{data, "mv " + data}}})
+	l.expect(map[string]expectation{"second": {"removed-member", certain, []string{data, "mv " + data}}})
 }
 
 // An etcd whose database has reached its quota, and an API server that cannot write.
@@ -115,7 +115,7 @@ func TestFaultDiagnoseQuota(t *testing.T) {
 		}
 	}
 	l.pod("quota", "kube-apiserver", l.apiServerAt(url))
-	l.expect(time.Minute, map[string]expectation{"quota": {"etcd-quota", certain, []string{"--quota-backend-bytes"}}})
+	l.expect(map[string]expectation{"quota": {"etcd-quota", certain, []string{"--quota-backend-bytes"}}})
 }
 
 // ready waits until a pod is ready.

@@ -55,7 +55,7 @@ func TestDiagnose(t *testing.T) {
 
 	l.supervise()
 	var pid int
-	l.eventually(30*time.Second, "an etcd that is ready", func() error {
+	l.eventually(3*time.Minute, "an etcd that is ready", func() error {
 		p := l.look()["stopped"]
 		if !p.Ready || len(p.Containers) != 1 {
 			return fmt.Errorf("%s", p)
@@ -67,7 +67,7 @@ func TestDiagnose(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
-	l.expect(40*time.Second, wants)
+	l.expect(wants)
 	if out := l.run(30*time.Second, "status"); !strings.Contains(out.stdout, fmt.Sprintf("hint: 'kill -CONT %d'", pid)) || out.code != 4 {
 		t.Errorf("status as text lacks the remedy: %s", out)
 	}
@@ -307,5 +307,5 @@ func TestDiagnoseTooManyFiles(t *testing.T) {
 	well, _ := l.etcdAt(l.dir("data"))
 	l.pod("few-files", "etcd", well)
 	l.supervise("/bin/sh", "-c", `ulimit -n 100; exec "$@"`, "sh")
-	l.expect(20*time.Second, map[string]expectation{"few-files": {"too-many-files", certain, []string{"the limit is 100", "ulimit -n"}}})
+	l.expect(map[string]expectation{"few-files": {"too-many-files", certain, []string{"the limit is 100", "ulimit -n"}}})
 }

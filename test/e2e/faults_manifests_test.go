@@ -77,7 +77,7 @@ func (s *standalone) supervise() (stop func()) {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.eventually(10*time.Second, "the supervisor answers", func() error {
+	s.eventually(time.Minute, "the supervisor answers", func() error {
 		if r := s.run(10*time.Second, "status"); r.stdout == "" {
 			return fmt.Errorf("%s", r)
 		}
@@ -118,7 +118,7 @@ func (s *standalone) put(dir, name string, seconds, way int) {
 // runs waits until these sleepers run, with so many seconds each, and no others.
 func (s *standalone) runs(want map[string]int) map[string][2]int {
 	s.t.Helper()
-	s.eventually(20*time.Second, fmt.Sprintf("the pods are %v", want), func() error {
+	s.eventually(time.Minute, fmt.Sprintf("the pods are %v", want), func() error {
 		got := map[string]int{}
 		for _, p := range s.status().Pods {
 			got[p.Name] = -1
@@ -210,7 +210,7 @@ func (s *standalone) do(errs ...error) {
 func (s *standalone) unreadable(t *testing.T, begin, end func() error) {
 	t.Helper()
 	s.do(begin())
-	s.eventually(25*time.Second, "status says that the directory cannot be read", func() error {
+	s.eventually(time.Minute, "status says that the directory cannot be read", func() error {
 		for _, p := range s.status().Problems {
 			if strings.Contains(p.Message, "cannot read static pods") {
 				return nil

@@ -183,7 +183,7 @@ func TestLocked(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n.eventually(10*time.Second, "the first run holds its lock", func() error {
+	n.eventually(time.Minute, "the first run holds its lock", func() error {
 		_, err := os.Stat(filepath.Join(n.root, "run/kubecrank/kubecrank.lock"))
 		return err
 	})
@@ -205,10 +205,10 @@ func TestMounts(t *testing.T) {
 		args                []string
 		code                int
 	}{
-		{"noexec", "size=1g", "noexec", syscall.MS_NOEXEC, nil, 3},
-		{"small", "size=60m", "DiskSpace", 0, nil, 3},
-		{"full", "size=60m", "no space left on device", 0, []string{"--ignore-preflight-errors=all"}, 1},
-		{"noexec all the same", "size=1g", "noexec", syscall.MS_NOEXEC, []string{"--ignore-preflight-errors=all"}, 1},
+		{"noexec", "mode=755,size=1g", "noexec", syscall.MS_NOEXEC, nil, 3},
+		{"small", "mode=755,size=60m", "DiskSpace", 0, nil, 3},
+		{"full", "mode=755,size=60m", "no space left on device", 0, []string{"--ignore-preflight-errors=all"}, 1},
+		{"noexec all the same", "mode=755,size=1g", "noexec", syscall.MS_NOEXEC, []string{"--ignore-preflight-errors=all"}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t)

@@ -98,7 +98,7 @@ func testComponentKilled(t *testing.T, n *node, name string) {
 	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	n.eventually(30*time.Second, name+" started again", func() error {
+	n.eventually(time.Minute, name+" started again", func() error {
 		if p := n.pod(name); p.PID == 0 || p.PID == before.PID || p.StartedAt == nil {
 			return fmt.Errorf("pod is %+v", p)
 		}
@@ -167,7 +167,7 @@ func (n *node) killSupervisor() (pid int) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		n.t.Fatal(err)
 	}
-	n.eventually(10*time.Second, "the supervisor is gone", func() error {
+	n.eventually(time.Minute, "the supervisor is gone", func() error {
 		if procfs.Runs(pid) {
 			return fmt.Errorf("process %d still runs", pid)
 		}
@@ -313,7 +313,7 @@ func TestPowerLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n.eventually(10*time.Second, "everything is gone", func() error {
+	n.eventually(time.Minute, "everything is gone", func() error {
 		if left := n.processes(); len(left) > 0 {
 			return fmt.Errorf("still there: %v", left)
 		}
@@ -331,7 +331,7 @@ func TestPowerLoss(t *testing.T) {
 	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.eventually(10*time.Second, "the kernel has let go of the program file", func() error {
+	n.eventually(time.Minute, "the kernel has let go of the program file", func() error {
 		return os.Truncate(staged[0], whole.Size()/2)
 	})
 	n.init()
