@@ -134,6 +134,9 @@ func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts supervi
 	defer cancel()
 	stop := make(chan struct{})
 	a.onSignals(ctx, cancel, sync.OnceFunc(func() { close(stop) }))
+	if os.Getpid() == 1 { // the first process of a container: every orphan is ours
+		go rt.Reap(ctx)
+	}
 	return supervisor.Run(ctx, supervisor.Options{
 		Runtime:        rt,
 		RuntimeName:    config.RuntimeProcess,

@@ -82,3 +82,9 @@ func waitStatus(info *unix.Siginfo) unix.WaitStatus {
 		return unix.WaitStatus(status)
 	}
 }
+
+func (cs *childSet) has(pid int) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.own[pid]
+}

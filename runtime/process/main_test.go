@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 		openAndTell()
 	case "bind": // a port for which a capability is needed
 		bind()
+	case "first": // the first process of a PID namespace
+		first()
 	case "sleep":
 		time.Sleep(time.Hour)
 	}

@@ -99,6 +99,9 @@ func New(opts Options) (*Runtime, error) {
 	if err := checkPidfds(); err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
 	}
+	if err := checkProc(); err != nil {
+		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
+	}
 	bootID, err := procfs.BootID()
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the process runtime: %w", err)
