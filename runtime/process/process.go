@@ -6,18 +6,18 @@
 //	                                                                               |  own session, clean environment,
 //	   state file <-- record --------------------------------- container <--pidfd--+  stdout and stderr are the log file
 //	        |                                                   ^    |
-//	        +--- List: record, pidfd, start time, marker -------+    +--exit--> sweep (what it left) --> Exit
+//	        +--- List: record, pidfd, start time, marker -------+    +--exit--> Exit --> sweep (what it left)
 //
 // A container outlives its supervisor: no pipe leads to it and nobody must wait for it. The next
 // supervisor finds it by its record, or, when the supervisor died between the start and the
-// record, by a marker in its environment; both lead to the same process only if PID, start time and boot are the same.
+// record, by a sealed marker in its environment; both lead to the same process only if PID, start time and boot are the same.
 //
 // No signal is ever sent to a PID. A pidfd is opened first, then the process behind it is identified, and
 // then the signal goes through the pidfd: a PID that was reused in between cannot be hit.
 //
 // What is as in a container: the program is the first process of its session, and when it ends, all that it
 // started ends; standard input is empty; umask is 0022; no descriptor is inherited; root has the capabilities that
-// container engines leave it, and more only if the pod adds them or is privileged. Limits are kept by a cgroup. Volumes that are
+// container engines leave it, and more only if the pod adds them or is privileged. A cgroup keeps its processes together, and its limits. Volumes that are
 // read-only or elsewhere than on the host are mounted in a namespace of the container's own. Where we may not
 // make those, what needs them is refused, but for readOnly at a path's own place, which every kubeadm manifest has.
 //

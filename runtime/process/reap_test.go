@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,8 @@ func first() {
 // orphan runs a container with a child that forks again and ends: its own child is ours then, and ends before the container.
 func orphan(rt *Runtime, name string) error {
 	ctx := context.Background()
-	pod := testPod(name, "(sleep 0.05 & exec sleep 0.01) & sleep 0.2; exit 7")
+	end := filepath.Join(os.Getenv("T_ROOT"), name)
+	pod := testPod(name, "(sleep 0.05 & exec sleep 0.01) & while [ ! -e "+end+" ]; do sleep 0.01; done; exit 7")
 	s, err := rt.OpenPod(ctx, pod)
 	if err != nil {
 		return err
@@ -86,11 +88,14 @@ func orphan(rt *Runtime, name string) error {
 		return err
 	}
 	if _, code, err := c.(runtime.Execer).Exec(ctx, []string{"sh", "-c", "(sleep 0.02 &) ; exit 3"}); err != nil || code != 3 {
-		return fmt.Errorf("exec: %d, %w", code, err)
+		return fmt.Errorf("exec: %d, %v", code, err)
+	}
+	if err := os.WriteFile(end, nil, 0o600); err != nil {
+		return err
 	}
 	exit, err := c.Wait(ctx)
 	if err != nil || exit.Code != 7 {
-		return fmt.Errorf("exit %+v, %w", exit, err)
+		return fmt.Errorf("exit %+v, %v", exit, err)
 	}
 	if err := c.Stop(ctx, 0); err != nil {
 		return err
