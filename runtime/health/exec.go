@@ -24,7 +24,10 @@ func command(action *corev1.ExecAction, target Target) (Check, error) {
 			vars[e.Name] = e.Value
 		}
 	}
-	argv := expand.All(action.Command, vars)
+	argv, err := expand.All("exec.command", action.Command, vars)
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context) error {
 		begin := time.Now()
 		output, code, err := target.Exec.Exec(ctx, argv)

@@ -37,16 +37,23 @@ func (v *variables) list() []string {
 func environment(pod *corev1.Pod, c *corev1.Container, hostIP string) (*variables, error) {
 	vars := &variables{values: make(map[string]string), declared: make(map[string]string)}
 	vars.set("PATH", defaultPath)
-	for _, e := range c.Env {
-		value := expand.Expand(e.Value, vars.declared)
+	var sum expand.Sum
+	for i, e := range c.Env {
+		field := fmt.Sprintf("env[%d].value (%s)", i, e.Name)
+		value, err := expand.Expand(e.Value, vars.declared)
+		if err != nil {
+			return nil, expand.Named(field, err)
+		}
 		if e.Value == "" && e.ValueFrom != nil {
-			var err error
 			if value, err = fieldValue(pod, e.ValueFrom, hostIP); err != nil {
 				return nil, fmt.Errorf("cannot set environment variable %s: %w", e.Name, err)
 			}
 		}
 		if strings.ContainsRune(value, 0) || strings.ContainsAny(e.Name, "=\x00") || e.Name == "" {
 			return nil, fmt.Errorf("cannot set environment variable %q: a NUL byte or a '=' where none can be", e.Name)
+		}
+		if err := sum.Add(e.Name + "=" + value); err != nil {
+			return nil, expand.Named(field, err)
 		}
 		vars.declared[e.Name] = value
 		if e.Name != markerVar {

@@ -42,7 +42,15 @@ func (r *Runtime) prepare(pod *runtime.Pod, c *corev1.Container) (launch, error)
 		return launch{}, err
 	}
 	l := launch{env: vars.list(), dir: c.WorkingDir, limits: privilegesOf(c.SecurityContext)}
-	l.argv = append(expand.All(c.Command, vars.declared), expand.All(c.Args, vars.declared)...)
+	command, err := expand.All("command", c.Command, vars.declared)
+	if err != nil {
+		return launch{}, err
+	}
+	args, err := expand.All("args", c.Args, vars.declared)
+	if err != nil {
+		return launch{}, err
+	}
+	l.argv = append(command, args...)
 	if len(c.Command) == 0 {
 		return launch{}, hinted{
 			error: errors.New("it has no command, and what the image would run is not known here"),

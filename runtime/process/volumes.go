@@ -70,7 +70,11 @@ func (r *Runtime) mountOf(pod *runtime.Pod, vm corev1.VolumeMount, vars *variabl
 		Follow:    vm.MountPropagation != nil && *vm.MountPropagation == corev1.MountPropagationHostToContainer,
 	}
 	if vm.SubPathExpr != "" {
-		if m.SubPath = expand.Expand(vm.SubPathExpr, vars.declared); strings.Contains(m.SubPath, "$(") {
+		var err error
+		if m.SubPath, err = expand.Expand(vm.SubPathExpr, vars.declared); err != nil {
+			return m, expand.Named("subPathExpr", err)
+		}
+		if strings.Contains(m.SubPath, "$(") {
 			return m, fmt.Errorf("subPathExpr %q refers to a variable that is not set", vm.SubPathExpr)
 		}
 	}

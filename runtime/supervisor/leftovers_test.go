@@ -221,7 +221,7 @@ func TestAbandonedLogRequests(t *testing.T) {
 			}
 		}
 	}
-	if now := threads(t); now > before+20 {
+	if now := threads(t); now > before+mostStreams { // of three times as many clients; the test itself starts some
 		t.Errorf("%d threads, before %d", now, before)
 	}
 }
