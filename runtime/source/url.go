@@ -34,8 +34,7 @@ func (s *URL) String() string {
 	if err != nil {
 		return "invalid URL"
 	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
+	return withoutSecrets(u)
 }
 
 // Run implements Source.
@@ -92,7 +91,7 @@ func (s *URL) fetch(ctx context.Context) Update {
 func (s *URL) get(ctx context.Context) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Address, nil)
 	if err != nil {
-		return nil, fmt.Errorf("cannot fetch static pods: %w", s.redact(err))
+		return nil, fmt.Errorf("cannot fetch static pods: %w", redact(err))
 	}
 	for name, values := range s.Header {
 		req.Header[name] = values
@@ -100,34 +99,21 @@ func (s *URL) get(ctx context.Context) ([]byte, error) {
 	if host := s.Header.Get("Host"); host != "" {
 		req.Host = host
 	}
-	client := s.Client
-	if client == nil {
-		client = &http.Client{Timeout: requestTimeout}
-	}
-	resp, err := client.Do(req)
+	resp, err := s.client().Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("cannot fetch static pods: %w", s.redact(err))
+		return nil, fmt.Errorf("cannot fetch static pods: %w", redact(err))
 	}
 	defer resp.Body.Close()
 	body, err := readAtMost(resp.Body)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("cannot fetch static pods: %w", s.redact(err))
+		return nil, fmt.Errorf("cannot fetch static pods: %w", redact(err))
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("cannot fetch static pods: %s: %s", s, resp.Status)
 	case len(body) == 0:
 		return nil, fmt.Errorf("cannot fetch static pods: zero-length data received from %s", s)
 	}
 	return body, nil
-}
-
-// redact drops the address from errors of net/http, which may hold a password or a token in its query.
-func (s *URL) redact(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		return ue.Err
-	}
-	return err
 }
 
 // decode reads a Pod, or else a PodList. Of pods with the same name in a list the first is used (statement 25).
