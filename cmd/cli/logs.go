@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
@@ -66,9 +68,11 @@ stdout and stderr.`,
 func (a *app) runLogs(ctx context.Context, req runtime.LogRequest) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	err := a.client().Logs(ctx, req, a.stdio.Out)
+	out, flush := a.logOutput()
+	defer flush()
+	err := a.client().Logs(ctx, req, out)
 	if errors.Is(err, runtime.ErrNotRunning) {
-		err = a.readLogs(ctx, req, err)
+		err = a.readLogs(ctx, out, req, err)
 	}
 	if ctx.Err() != nil {
 		return &exitError{code: ExitInterrupted} // it is how following ends, and needs no words
@@ -76,10 +80,20 @@ func (a *app) runLogs(ctx context.Context, req runtime.LogRequest) error {
 	return a.explainNotRunning(err)
 }
 
+// logOutput is where a log goes. A terminal would obey the control characters in it, so it gets them escaped; a pipe or a
+// file gets the log byte by byte.
+func (a *app) logOutput() (out io.Writer, flush func()) {
+	if !isTTY(a.stdio.Out) {
+		return a.stdio.Out, func() {}
+	}
+	w := printable.NewWriter(a.stdio.Out)
+	return w, func() { _ = w.Flush() } // an error of the output showed at a write
+}
+
 // readLogs reads the log from the files, when no supervisor runs that knows
 // which they are: what a component wrote last is wanted just then. notRunning is
 // the error when there are no such files.
-func (a *app) readLogs(ctx context.Context, req runtime.LogRequest, notRunning error) error {
+func (a *app) readLogs(ctx context.Context, out io.Writer, req runtime.LogRequest, notRunning error) error {
 	dir, err := findLogDir(config.PathsBelow(a.global.root).PodLogs, req.Pod, req.Container)
 	if errors.Is(err, fs.ErrNotExist) {
 		return notRunning
@@ -90,7 +104,7 @@ func (a *app) readLogs(ctx context.Context, req runtime.LogRequest, notRunning e
 	if !a.global.quiet {
 		fmt.Fprintf(a.stdio.Err, "No supervisor is running; this is from %s.\n", dir)
 	}
-	return logs.Copy(ctx, a.stdio.Out, dir, logs.Options{Previous: req.Previous, Follow: req.Follow, Tail: req.Tail, Since: req.Since})
+	return logs.Copy(ctx, out, dir, logs.Options{Previous: req.Previous, Follow: req.Follow, Tail: req.Tail, Since: req.Since})
 }
 
 // findLogDir finds a container's directory in the kubelet's layout,

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,15 +43,46 @@ func (o *outputFlag) Set(value string) error {
 
 // writeJSON prints a value as indented JSON.
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := newJSON(w)
 	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// newJSON makes an encoder whose output may go to a terminal: encoding/json leaves some control characters as they are.
+func newJSON(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(escapesControls{w})
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+// escapesControls writes DEL and U+0080 to U+009F as JSON's \u escapes. They can only be in strings. The encoder writes a
+// value at once.
+type escapesControls struct{ io.Writer }
+
+func (e escapesControls) Write(p []byte) (int, error) {
+	isControl := func(r rune) bool { return r >= 0x7f && r <= 0x9f }
+	if bytes.IndexFunc(p, isControl) < 0 {
+		return e.Writer.Write(p)
+	}
+	var out []byte
+	for _, r := range string(p) {
+		if isControl(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	_, err := e.Writer.Write(out)
+	return len(p), err
 }
 
 // writeYAML prints a value as YAML, with its JSON field names.
 func writeYAML(w io.Writer, v any) error {
-	data, err := yaml.Marshal(v)
+	var doc bytes.Buffer // yaml.Marshal cannot read some control characters that encoding/json leaves as they are
+	if err := newJSON(&doc).Encode(v); err != nil {
+		return err
+	}
+	data, err := yaml.JSONToYAML(doc.Bytes())
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -130,6 +131,7 @@ func printStatus(w io.Writer, st examined, format string, now time.Time) error {
 	case "yaml":
 		return writeYAML(w, st)
 	}
+	w = printable.NewWriter(w) // names and messages are of others
 	if err := printTable(w, st.Status, now); err != nil {
 		return err
 	}

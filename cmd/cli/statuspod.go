@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
 )
@@ -80,6 +80,7 @@ func (a *app) describePod(ctx context.Context, client *supervisor.Client, st run
 
 // printPod writes what is known of a pod. began is when the supervisor's offsets count from.
 func printPod(w io.Writer, p podDetails, began, now time.Time) error {
+	w = printable.NewWriter(w) // names, messages and probes are of others
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	field := func(indent, name, value string) {
 		if value != "" {
@@ -162,7 +163,7 @@ func since(at *time.Time, now time.Time) string {
 
 // printEvents writes events as kubectl describe does. first tells when the first of a row was, if anybody knows.
 func printEvents(w io.Writer, indent string, events []runtime.Event, first func(runtime.Event) time.Time, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
+	t := tabwriter.NewWriter(printable.NewWriter(w), 0, 8, 3, ' ', 0)
 	fmt.Fprintln(t, indent+"AGE\tTYPE\tREASON\tOBJECT\tMESSAGE")
 	for _, e := range events {
 		age := duration.HumanDuration(max(0, now.Sub(e.Time)))
@@ -275,9 +276,10 @@ func folded(events []runtime.Event) []runtime.Event {
 func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts statusOptions) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	enc := json.NewEncoder(a.stdio.Out)
+	enc := newJSON(a.stdio.Out)
 	enc.SetEscapeHTML(false)
 	var failed error
+	people := printable.NewWriter(a.stdio.Out)
 	early := map[string]string{} // the last such failure of each container: as lines, it is told once
 	err := client.Events(ctx, true, func(e runtime.Event) {
 		if !ofPod(e, opts.pod) || failed != nil {
@@ -296,7 +298,7 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 			fmt.Fprintln(a.stdio.Out, "---")
 			failed = writeYAML(a.stdio.Out, e)
 		default:
-			_, failed = fmt.Fprintf(a.stdio.Out, "%s  %-7s  %-18s  %-30s  %s\n", e.Time.Local().Format(time.TimeOnly), e.Type, e.Reason,
+			_, failed = fmt.Fprintf(people, "%s  %-7s  %-18s  %-30s  %s\n", e.Time.Local().Format(time.TimeOnly), e.Type, e.Reason,
 				object(e), firstOf(e.Message))
 		}
 		if failed != nil {

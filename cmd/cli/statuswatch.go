@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"reflect"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -61,8 +61,7 @@ func (a *app) watch(ctx context.Context, client statusClient, opts statusOptions
 func (a *app) watcher(format string) func(st runtime.Status, err error, changed bool) error {
 	switch {
 	case format == "json":
-		enc := json.NewEncoder(a.stdio.Out)
-		enc.SetEscapeHTML(false)
+		enc := newJSON(a.stdio.Out)
 		return a.whenChanged(func(st runtime.Status) error { return enc.Encode(a.examine(st)) })
 	case format == "yaml":
 		return a.whenChanged(func(st runtime.Status) error {
@@ -72,7 +71,7 @@ func (a *app) watcher(format string) func(st runtime.Status, err error, changed 
 	case a.stdio.isTerminal(a.stdio.Out):
 		return a.redraw()
 	}
-	return (&statusLines{w: a.stdio.Out, lost: a.tellLost}).show
+	return (&statusLines{w: printable.NewWriter(a.stdio.Out), lost: a.tellLost}).show
 }
 
 // whenChanged shows a status each time that it has changed, as one document.
@@ -90,7 +89,7 @@ func (a *app) whenChanged(show func(st runtime.Status) error) func(st runtime.St
 
 // tellLost says that nobody answers, where the output is for programs.
 func (a *app) tellLost(err error) error {
-	_, werr := fmt.Fprintln(a.stdio.Err, err)
+	_, werr := fmt.Fprintln(a.stdio.Err, printable.String(err.Error()))
 	return werr
 }
 
@@ -100,7 +99,7 @@ func (a *app) redraw() func(runtime.Status, error, bool) error {
 	return func(st runtime.Status, err error, _ bool) error { // also unchanged: ages grow
 		var b strings.Builder
 		if err != nil {
-			fmt.Fprintln(&b, err)
+			fmt.Fprintln(&b, printable.String(err.Error()))
 		} else if err := printStatus(&b, a.examine(st), "table", time.Now()); err != nil {
 			return err
 		}

@@ -40,9 +40,11 @@ func (s Stdio) getenv(name string) string {
 
 // isTerminal reports whether a stream is a terminal that understands cursor movements.
 func (s Stdio) isTerminal(stream any) bool {
-	if s.getenv("TERM") == "dumb" {
-		return false
-	}
+	return s.getenv("TERM") != "dumb" && isTTY(stream)
+}
+
+// isTTY reports whether a stream is a terminal of any kind: each may obey control characters.
+func isTTY(stream any) bool {
 	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }

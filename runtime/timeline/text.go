@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kubecrank/kubecrank/printable"
 )
 
 // The characters of the bars in a text.
@@ -49,7 +51,7 @@ func Text(w io.Writer, t Timeline, width int) error {
 		b.WriteString("\n" + wrap("Critical path: "+t.criticalText(), width) + "\n")
 	}
 	b.WriteString("\n" + legend(rows) + "\n")
-	_, err := io.WriteString(w, trimLines(b.String()))
+	_, err := io.WriteString(w, printable.String(trimLines(b.String())))
 	return err
 }
 
