@@ -33,6 +33,9 @@ func grpcHealth(action *corev1.GRPCAction, target Target) (Check, error) {
 	}, nil
 }
 
+// maxMessage bounds what a server may answer; an answer has two bytes.
+const maxMessage = 64 << 10
+
 func askGRPC(ctx context.Context, address, service string) error {
 	limit := timeout(ctx, time.Now())
 	last := &lastError{dial: dialer().DialContext}
@@ -40,6 +43,8 @@ func askGRPC(ctx context.Context, address, service string) error {
 		grpc.WithUserAgent(userAgent),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
+		grpc.WithMaxHeaderListSize(maxMessage),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithContextDialer(last.connect))
 	if err != nil {
 		return &Failure{Message: fmt.Sprintf("error: failed to connect service at %q: %+v", address, err)}

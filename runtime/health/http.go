@@ -22,6 +22,8 @@ const (
 	userAgent = "kube-probe/1.36"
 	// maxBody is how much of an answer is read; more is no failure (pkg/probe/http: maxRespBodyLength).
 	maxBody = 10 << 10
+	// maxHeader bounds the head of an answer; net/http's default is ten times as much, for each probe.
+	maxHeader = 1 << 20
 	// maxRedirects as in net/http's default.
 	maxRedirects = 10
 )
@@ -84,7 +86,9 @@ func newTransport(curves []tls.CurveID) *http.Transport {
 		DisableKeepAlives:   true,
 		DisableCompression:  true, // no Accept-Encoding
 		TLSHandshakeTimeout: 10 * time.Second,
-		Protocols:           protocols,
+
+		MaxResponseHeaderBytes: maxHeader,
+		Protocols:              protocols,
 		TLSClientConfig: &tls.Config{
 			InsecureSkipVerify: true, //nolint:gosec // as the kubelet: a probe asks whether the container lives, not who it is
 			ClientSessionCache: tls.NewLRUClientSessionCache(2),

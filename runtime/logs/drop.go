@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// DroppedError says that the oldest bytes of a log were lost in a rotation.
+// DroppedError says that the oldest bytes of a log were lost in a rotation. Its text is the same each time, so that a log
+// that loses bytes for hours is one event that counts.
 type DroppedError struct {
 	Path  string
 	Bytes int64
@@ -20,7 +21,7 @@ type DroppedError struct {
 }
 
 func (e *DroppedError) Error() string {
-	return fmt.Sprintf("the oldest %d bytes of log %s were dropped: %s", e.Bytes, e.Path, e.Why)
+	return fmt.Sprintf("the oldest bytes of log %s were dropped: %s", e.Path, e.Why)
 }
 
 // orNil keeps a nil pointer from becoming an error that is not nil.

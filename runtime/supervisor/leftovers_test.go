@@ -234,3 +234,39 @@ func threads(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// A rotation that cannot be done is one event that counts, and stands in the status until it works again. It makes nobody
+// unready.
+func TestHousekeepingFailureIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := &failingHouse{fakeRuntime: &fakeRuntime{}, err: errTest}
+		b := newBench(t, rt.fakeRuntime, func(o *Options) { o.Runtime = rt })
+		b.set(newPod("a"))
+		b.sleep(time.Hour)
+		st := b.s.statusNow()
+		if !st.Ready || len(st.Problems) != 1 || !st.Problems[0].Warning || !strings.Contains(st.Problems[0].Message, "cannot look after the logs") {
+			t.Errorf("the status is %+v", st)
+		}
+		told := 0
+		for _, e := range b.s.history.all() {
+			if e.Reason == reasonFailed {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("%d events", told)
+		}
+		rt.err = nil
+		b.sleep(time.Minute)
+		if st := b.s.statusNow(); len(st.Problems) != 0 {
+			t.Errorf("the status is %+v", st)
+		}
+	})
+}
+
+type failingHouse struct {
+	*fakeRuntime
+	err error
+}
+
+func (h *failingHouse) Housekeep(context.Context) error { return h.err }

@@ -274,6 +274,10 @@ func (s *supervisor) statusNow() runtime.Status {
 	for _, problem := range v.problems {
 		status.Ready = status.Ready && problem.Warning
 	}
+	s.troubles.Range(func(_, trouble any) bool {
+		status.Problems = append(slices.Clip(status.Problems), trouble.(runtime.Problem))
+		return true
+	})
 	for _, p := range v.pods {
 		if ps := p.status.Load(); ps != nil {
 			status.Pods = append(status.Pods, *ps)

@@ -102,7 +102,8 @@ type supervisor struct {
 	problems []runtime.Problem
 	stale    bool // the view shows members that are gone
 
-	view atomic.Pointer[view]
+	view     atomic.Pointer[view]
+	troubles sync.Map // what housekeeping cannot do now -> its runtime.Problem
 }
 
 // view is what status requests look at.
@@ -326,12 +327,20 @@ func (s *supervisor) runSource(ctx context.Context, index int, src source.Source
 
 const housekeepingPeriod = 10 * time.Second
 
-// housekeep does something now and then, until ctx ends.
+// housekeep does something now and then, until ctx ends. The status tells of its last failure until it works again.
 func (s *supervisor) housekeep(ctx context.Context, what string, do func(context.Context) error) {
 	for sleepUntil(ctx, time.Now().Add(housekeepingPeriod)) {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot " + what + ": " + err.Error()})
+		err := do(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			s.troubles.Delete(what)
+			continue
 		}
+		message := "cannot " + what + ": " + err.Error()
+		s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: message})
+		s.troubles.Store(what, runtime.Problem{Source: "supervisor", Message: message, Warning: true})
 	}
 }
 
