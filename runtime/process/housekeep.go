@@ -38,6 +38,16 @@ func (r *Runtime) Housekeep(ctx context.Context) error {
 func (r *Runtime) takeCrowded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	looked := make(map[string]bool)
+	for _, c := range r.containers {
+		looked[filepath.Dir(c.info.LogPath)] = true
+	}
+	for dir := range r.looked {
+		if !looked[dir] {
+			r.crowded[dir] = true // what it wrote before its end was not looked at
+		}
+	}
+	r.looked = looked
 	dirs := slices.Collect(maps.Keys(r.crowded))
 	clear(r.crowded)
 	return dirs

@@ -63,7 +63,8 @@ type Runtime struct {
 	containers  map[string]*container // by marker; those that run
 	pods        map[string]podKey     // by UID; those that were opened
 	podsChanged bool                  // since Housekeep last looked for logs of earlier pods
-	crowded     map[string]bool       // log directories where a restart has added a file
+	crowded     map[string]bool       // log directories where a restart has added a file, or a container has ended
+	looked      map[string]bool       // those of the containers that ran when Housekeep looked last
 
 	mountable func() error // whether containers can have mounts of their own, tried once
 	children  childSet
