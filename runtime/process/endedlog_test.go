@@ -13,7 +13,8 @@ func TestHousekeepBoundsEndedLogs(t *testing.T) {
 	t.Parallel()
 	rt := newRuntime(t)
 	rt.opts.LogMaxBytes, rt.opts.LogMaxFiles = 64<<10, 2
-	pod := testPod("burst", "while ! [ -e "+rt.opts.StateDir+"/go ]; do sleep 0.01; done; yes | head -c 5000000")
+	signal := filepath.Join(t.TempDir(), "go")
+	pod := testPod("burst", "while ! [ -e "+signal+" ]; do sleep 0.01; done; yes | head -c 5000000")
 	s, err := rt.OpenPod(t.Context(), pod)
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +26,7 @@ func TestHousekeepBoundsEndedLogs(t *testing.T) {
 	if err := rt.Housekeep(t.Context()); err != nil { // it runs, and has written nothing
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(rt.opts.StateDir, "go"), nil, 0o600); err != nil {
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Wait(t.Context()); err != nil {
