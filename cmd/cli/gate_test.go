@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -12,11 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // asProgram makes this test's own program behave as kubecrank. A supervisor that it starts has no variables of ours.
@@ -246,15 +246,11 @@ func TestGateChosenPID(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = victim.Wait() }()
 	t.Cleanup(func() { _ = victim.Process.Kill(); <-ended })
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := procfs.BootID()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(victim.Process.Pid) + "/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	start, err := strconv.Atoi(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[19])
+	stat, err := procfs.ReadStat(victim.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +261,7 @@ func TestGateChosenPID(t *testing.T) {
 	name := sha256.Sum256([]byte(p.root))
 	record := fmt.Appendf(nil, `{"version":1,"root":"%x","bootID":%q,"namespace":"kube-system","pod":"etcd","uid":"u","container":"etcd",`+
 		`"pid":%d,"startTicks":%d,"logPath":"/etc/shadow","workingDir":"/"}`,
-		name[:8], strings.TrimSpace(string(boot)), victim.Process.Pid, start)
+		name[:8], boot, victim.Process.Pid, stat.Start)
 	container, err := json.Marshal(map[string]any{"crc32": fmt.Sprintf("%08x", crc32.ChecksumIEEE(record)), "record": json.RawMessage(record)})
 	if err != nil {
 		t.Fatal(err)

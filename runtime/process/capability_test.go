@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -175,8 +176,8 @@ func TestBindService(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	first, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
-	if err != nil || strings.TrimSpace(string(first)) != "1024" {
+	first, err := procfs.Sysctl("net/ipv4/ip_unprivileged_port_start")
+	if err != nil || first != "1024" {
 		t.Skipf("needs a kernel that guards ports below 1024: %s, %v", first, err)
 	}
 	rt := newRuntime(t)

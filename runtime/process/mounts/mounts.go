@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/procfs"
 )
 
 // Mount is one volume in one container.
@@ -327,15 +328,10 @@ func (v *View) hide() error {
 
 // points are where something is mounted, in the order in which it was.
 func points() ([]string, error) {
-	data, err := os.ReadFile("/proc/thread-self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
+	mounts, err := procfs.Mounts()
 	var all []string
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) > 5 {
-			all = append(all, strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(f[4]))
-		}
+	for _, m := range mounts {
+		all = append(all, m.Point)
 	}
-	return all, nil
+	return all, err
 }
