@@ -91,11 +91,14 @@ func TestStaleSigns(t *testing.T) {
 		"a file that is there":  {Log: []string{"open /x: no such file or directory"}, Paths: map[string]Path{"/x": {}}},
 		"a program that is there": {Messages: []string{"cannot run /x: no such file or directory"},
 			Paths: map[string]Path{"/x": {}}},
-		"roles to be made": {Program: "kube-apiserver", Flags: map[string]string{"authorization-mode": "Node,RBAC"},
-			Messages: []string{"Startup probe failed: HTTP probe failed with statuscode: 403"}},
-		"one kill":          {Reason: "OOMKilled"},
-		"few open files":    {Log: []string{"accept: too many open files"}, Process: &Process{Files: 10, MaxFiles: 1024}},
-		"an early API call": {Program: "kube-apiserver", Log: []string{`Addr: "127.0.0.1:2379" connect: connection refused`}},
+		"one kill": {Reason: "OOMKilled"},
+		"a value that is mended": {Program: "kube-apiserver", Log: []string{`Error: invalid argument "6443x" for "--secure-port" flag: no`},
+			Flags: map[string]string{"secure-port": "6443"}},
+		"roles that are still to come": {Program: "kube-apiserver", Messages: []string{"Startup probe failed: HTTP probe failed with statuscode: 403"},
+			Flags: map[string]string{"authorization-mode": "Node,RBAC"}},
+		"credentials that were refused once": {Program: "kube-scheduler", Log: []string{"E1 Unauthorized"}},
+		"few open files":                     {Log: []string{"accept: too many open files"}, Process: &Process{Files: 10, MaxFiles: 1024}},
+		"an early API call":                  {Program: "kube-apiserver", Log: []string{`Addr: "127.0.0.1:2379" connect: connection refused`}},
 		"a certificate that nobody complains of": {Program: "kube-apiserver", Log: []string{"starting"},
 			Certs: []CertFault{{Kind: "expired", Text: "x"}}},
 		"a clock that was set":   {ClockSkew: time.Hour},
@@ -108,9 +111,7 @@ func TestStaleSigns(t *testing.T) {
 		}
 	}
 	for name, e := range map[string]Evidence{
-		"nothing": {},
-		"a CA that was mended": {Program: "kube-controller-manager", Log: []string{"expected 1 certificate, found 2"},
-			Flags: map[string]string{"cluster-signing-cert-file": "/x/ca.crt"}, Paths: map[string]Path{"/x/ca.crt": {Certificates: 1}}},
+		"nothing":         {},
 		"a healthy start": {Program: "etcd", Log: []string{"info: ready to serve client requests"}, Process: &Process{PID: 7, State: "S"}},
 		"a file on the way to another": {Program: "etcd", Messages: []string{"Startup probe failed: connection refused"},
 			Flags: map[string]string{"data-dir": "/d"}, Paths: map[string]Path{"/d": {Mount: "/", Free: 1}}},
@@ -148,6 +149,29 @@ func TestWaitingIsAboutNow(t *testing.T) {
 		d, known := Diagnose(tc.evidence)
 		if d.Cause != tc.cause || !strings.Contains(d.Explanation, tc.says) || !strings.Contains(d.Remedy, tc.remedy) ||
 			known && d.Certainty != Passing {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// A probe that is refused names what refuses it, and the remedy is for that.
+func TestProbeRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		program, code string
+		flags         map[string]string
+		says, remedy  string
+	}{
+		"no anonymous requests": {"kube-apiserver", "401", map[string]string{"anonymous-auth": "false"},
+			"401 (Unauthorized): --anonymous-auth=false", "sed -i \"/--anonymous-auth=/d\" /m/x.yaml"},
+		"an authentication configuration": {"kube-apiserver", "401", nil, "401 (Unauthorized)", "in /m/x.yaml"},
+		"no RBAC":                         {"kube-apiserver", "403", map[string]string{"authorization-mode": "Webhook"}, "403 (Forbidden)", "with RBAC in /m/x.yaml"},
+		"paths": {"kube-scheduler", "403", map[string]string{"authorization-always-allow-paths": "/metrics"},
+			"--authorization-always-allow-paths=/metrics", "add the probes' paths"},
+	} {
+		d, _ := Diagnose(Evidence{Program: tc.program, Flags: tc.flags, Manifest: "/m/x.yaml",
+			Messages: []string{"Startup probe failed: HTTP probe failed with statuscode: " + tc.code}})
+		if d.Cause != "probe-refused" || d.Certainty != Certain || !strings.Contains(d.Explanation, tc.says) || !strings.Contains(d.Remedy, tc.remedy) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}

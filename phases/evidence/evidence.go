@@ -53,7 +53,8 @@ func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerSta
 		}
 	}
 	e.Log = readLog(c.LogPath, time.Time{})
-	if !o.Since.IsZero() && e.Running {
+	// Lines may have no time of their own: the instance before this one has ended since, or all of them are old.
+	if !o.Since.IsZero() && e.Running && c.StartedAt != nil && c.StartedAt.After(o.Since) {
 		e.Log = append(readLog(previousLog(c.LogPath), o.Since), e.Log...)
 	}
 	e.Log, e.Messages = WithoutSecrets(pod.Source, e.Log), WithoutSecrets(pod.Source, e.Messages)

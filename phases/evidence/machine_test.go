@@ -157,3 +157,22 @@ func TestShown(t *testing.T) {
 		t.Errorf("nothing has panicked: %q", got)
 	}
 }
+
+// The log of the instance before this one is evidence only if that one has ended since: its lines may have no time.
+func TestOldLogIsNoEvidence(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"0.log": "E1127 expected 1 certificate, found 2\n", "1.log": "I1127 Starting\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now()
+	for ago, want := range map[time.Duration]int{time.Second: 1, -time.Second: 2} { // lines
+		started := now.Add(-ago)
+		c := runtime.ContainerStatus{Name: "x", PID: os.Getpid(), StartedAt: &started, LogPath: filepath.Join(dir, "1.log")}
+		e := Gather(runtime.Status{}, runtime.PodStatus{Name: "x"}, c, Options{Since: now})
+		if len(e.Log) != want {
+			t.Errorf("started %s ago: %q", ago, e.Log)
+		}
+	}
+}

@@ -71,6 +71,7 @@ func TestDiagnose(t *testing.T) {
 	if out := l.run(30*time.Second, "status"); !strings.Contains(out.stdout, fmt.Sprintf("hint: 'kill -CONT %d'", pid)) || out.code != 4 {
 		t.Errorf("status as text lacks the remedy: %s", out)
 	}
+	l.follow(wants)
 }
 
 // impatient makes probes see at once that nobody answers.

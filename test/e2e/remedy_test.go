@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Each test here follows what the hint of a failed init says, as a user would, and then runs init again with
@@ -187,5 +190,89 @@ scheduler: {extraArgs: [{name: secure-port, value: "%d"}, {name: bind-address, v
 	held.Close()
 	for range 2 {
 		n.must("init", "--config", config)
+	}
+}
+
+// followed are the causes of TestDiagnose whose remedy is a command or an edit of the manifest, and the pods that
+// show them. What an edit has to be stands here; a command is taken from the remedy itself.
+func followed() map[string]change {
+	command := change(nil)
+	return map[string]change{
+		"unknown-flag-etcd": command, "bad-value-etcd": flagIs("snapshot-count", "1000"), "bad-level-etcd": flagIs("log-level", "info"),
+		"bad-gate-etcd": flagIs("feature-gates", "InitialCorruptCheck=true"), "bad-value": flagIs("secure-port", "6443"),
+		"unknown-flag": command, "bad-mode": flagIs("authorization-mode", "Node,RBAC"), "bad-gate": flagIs("feature-gates", "WatchList=true"),
+		"bad-gate-value": flagIs("feature-gates", "WatchList=true"), "no-file": flagIs("tls-cert-file", ""), "no-right": command,
+		"no-program": programIs("etcd"), "no-program-path": programIs("etcd"), "foreign": programIs("etcd"), "no-elf": programIs("etcd"),
+		"not-executable": command, "noexec": command, "address": flagIs("listen-client-urls", "https://127.0.0.1:1234"),
+		"address-api": flagIs("bind-address", ""), "wal": command, "wal-cut": command, "db-meta": command, "db-pages": command,
+		"read-only": command, "no-dir": command, "no-right-etcd": command, "small": memoryAtMost("512Mi"), "stopped": command,
+		"mismatch-etcd": flagIs("key-file", ""), "garbage": flagIs("tls-cert-file", ""),
+	}
+}
+
+// follow does what the remedies say, and waits until no pod has the cause any more that it had.
+func (l *lab) follow(wants map[string]expectation) {
+	l.t.Helper()
+	before := l.look()
+	command := regexp.MustCompile(`'((?:sed -i|chmod|chown|mv|mount -o remount|kill -CONT) [^']*)'`)
+	for name, edit := range followed() {
+		want, there := wants[name]
+		if !there {
+			continue // without the rights for it
+		}
+		if edit != nil {
+			l.change(name, edit)
+			continue
+		}
+		m := command.FindStringSubmatch(before[name].Diagnosis[0].Remedy)
+		if m == nil {
+			l.t.Errorf("%s: no command in the remedy: %s", want.cause, before[name])
+			continue
+		}
+		if out, err := exec.Command("/bin/sh", "-c", m[1]).CombinedOutput(); err != nil {
+			l.t.Errorf("%s: %s: %v\n%s", want.cause, m[1], err, out)
+		}
+		// init starts at once what waits in a crash loop; here a manifest that is another one does it.
+		l.change(name, func(p *corev1.Pod) { p.Annotations["remedied"] = "true" })
+	}
+	l.eventually(time.Minute, "the remedies help", func() error {
+		now := l.look()
+		for name := range followed() {
+			want, there := wants[name]
+			if !there {
+				continue
+			}
+			got, known := now[name]
+			if !known {
+				return fmt.Errorf("%s is not there", name)
+			}
+			for _, d := range got.Diagnosis {
+				if d.Cause == want.cause {
+					return fmt.Errorf("%s has it still: %s", want.cause, got)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// change alters the manifest of a pod of the lab.
+func (l *lab) change(name string, edit change) {
+	l.t.Helper()
+	file := filepath.Join(l.pods, name+".yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var pod corev1.Pod
+	if err := yaml.UnmarshalStrict(data, &pod); err != nil {
+		l.t.Fatal(err)
+	}
+	edit(&pod)
+	if data, err = yaml.Marshal(pod); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		l.t.Fatal(err)
 	}
 }
