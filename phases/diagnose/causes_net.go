@@ -122,7 +122,7 @@ func (e Evidence) waits(what, pod string, v Values) Certainty {
 		return ""
 	default:
 		v["waits"], v["state"] = "has ended, and its log says that it could not reach", "the pod "+e.Server.Pod+" is ready now"
-		v["mend"] = "it is started again when its back-off ends; '" + v["kubecrank"] + " restart " + e.Pod + "' does that at once"
+		v["mend"] = "it is started again when its back-off ends; '" + v["kubecrank"] + " init' does that at once"
 	}
 	return Passing
 }

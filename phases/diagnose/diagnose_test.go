@@ -144,7 +144,7 @@ func TestWaitingIsAboutNow(t *testing.T) {
 		// init must not give up on a crash loop that the server's readiness ends.
 		"it has ended, and the API server is ready since": {Evidence{Program: "kube-controller-manager", Pod: "kcm", Log: refused,
 			Server: &Server{Pod: "kube-apiserver", Ready: true}},
-			"waiting-for-apiserver", "has ended, and its log says that it could not reach the API server: the pod kube-apiserver is ready now", "kubecrank restart kcm"},
+			"waiting-for-apiserver", "has ended, and its log says that it could not reach the API server: the pod kube-apiserver is ready now", "kubecrank init"},
 	} {
 		d, known := Diagnose(tc.evidence)
 		if d.Cause != tc.cause || !strings.Contains(d.Explanation, tc.says) || !strings.Contains(d.Remedy, tc.remedy) ||
