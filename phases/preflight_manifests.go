@@ -15,11 +15,14 @@ import (
 
 // The checks of what the manifests say, with extra arguments and patches.
 
-// pod returns the static pod of a component.
+// pod returns the static pod of a component, with what a user has mended by hand.
 func (s *State) pod(name string) *corev1.Pod {
 	i := slices.IndexFunc(s.Manifests, func(f manifests.File) bool { return f.Pod.Name == name })
 	if i < 0 {
 		return nil
+	}
+	if kept := s.kept(s.Manifests[i]); kept != nil {
+		return kept
 	}
 	return s.Manifests[i].Pod
 }

@@ -23,11 +23,7 @@ func waitControlPlane(s *State) ([]plan.Step, error) {
 	pods := make([]string, len(s.Manifests))
 	for i, f := range s.Manifests {
 		pods[i] = f.Pod.Name
-		pod := f.Pod
-		if kept := s.kept(f); kept != nil {
-			pod = kept
-		}
-		if p, ok := proofOf(pod); ok {
+		if p, ok := proofOf(s.pod(f.Pod.Name)); ok {
 			proofs.Of = append(proofs.Of, p)
 		}
 	}

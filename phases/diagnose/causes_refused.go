@@ -39,8 +39,8 @@ func probeRefused(e Evidence, v Values) Certainty {
 	mode := cmp.Or(e.Flags["authorization-mode"], "RBAC")
 	switch {
 	case e.Program == apiServer && v["value"] == "403" && strings.Contains(mode, "RBAC"):
-		// It has not made its first roles yet: on a machine under load that takes half a minute.
-		v["why"], v["mend"] = ", as long as it has not made its first roles", "wait"
+		v["why"] = ": it makes the role for probes when it starts, which takes long on a busy machine"
+		v["mend"] = "wait; if it stays so, see whether somebody has changed the ClusterRole system:public-info-viewer"
 		return Passing
 	case e.Program == apiServer && e.Flags["anonymous-auth"] == "false":
 		v["why"] = ": --anonymous-auth=false"
@@ -86,6 +86,9 @@ func managerCauses() []Cause {
 			Signs:    []string{`expected 1 certificate, found (?P<value>\d+)`},
 			Look: func(e Evidence, v Values) Certainty {
 				v["file"] = cmp.Or(e.Flags["cluster-signing-cert-file"], "the file of --cluster-signing-cert-file")
+				if e.Paths[v["file"]].Certificates == 1 {
+					return "" // it was mended: the sign is of an earlier run
+				}
 				return Certain
 			},
 			Explain: "{file} holds {value} certificates, and the controller manager signs with one alone",

@@ -27,8 +27,19 @@ func (h Holder) String() string {
 
 // Listeners says which of the ports somebody listens on, at whatever address
 // (kubeadm's PortOpenCheck tries the wildcard address), and who. Only if one
-// is taken are the processes looked through.
+// is taken are the processes looked through. A program may end between the two
+// looks: where nobody seems to hold a port, both are taken once more.
 func Listeners(ports []int) map[int]Holder {
+	taken := listeners(ports)
+	for _, h := range taken {
+		if h.PID == 0 {
+			return listeners(ports)
+		}
+	}
+	return taken
+}
+
+func listeners(ports []int) map[int]Holder {
 	wanted := make(map[int]bool, len(ports))
 	for _, p := range ports {
 		wanted[p] = true

@@ -168,7 +168,7 @@ func TestRemedyProbeRefused(t *testing.T) {
 	r := n.run(time.Minute, append([]string{"init"}, args...)...)
 	n.sick(r, "cause: kube-apiserver answers its own probe with 401 (Unauthorized): --anonymous-auth=false")
 	r.hinted(t, "sed -i")
-	n.mended(args...)
+	n.mended("--config", config)
 }
 
 // Arguments that move where components listen are followed by the checks of ports, by probes and by the others.
@@ -235,7 +235,7 @@ func (l *lab) follow(wants map[string]expectation) {
 		// init starts at once what waits in a crash loop; here a manifest that is another one does it.
 		l.change(name, func(p *corev1.Pod) { p.Annotations["remedied"] = "true" })
 	}
-	l.eventually(time.Minute, "the remedies help", func() error {
+	l.eventually(2*time.Minute, "the remedies help", func() error {
 		now := l.look()
 		for name := range followed() {
 			want, there := wants[name]
