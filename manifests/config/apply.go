@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
+	"github.com/kubecrank/kubecrank/pathname"
 )
 
 // applier puts documents into a Config, and notes what cannot be put there.
@@ -101,7 +102,7 @@ func (d *Documents) ApplyJoin(c Config) (Config, []error) {
 	a.run(in.SkipPhases, in.Patches, in.Timeouts)
 	join := Join{CACertPath: path.Join(a.config.Paths().PKI, "ca.crt"), ControlPlane: in.ControlPlane != nil}
 	if in.CACertPath != "" {
-		join.CACertPath = below(c.Root, in.CACertPath)
+		join.CACertPath = pathname.Rebase(c.Root, in.CACertPath)
 	}
 	if in.ControlPlane != nil {
 		a.endpoint("controlPlane.localAPIEndpoint", in.ControlPlane.LocalAPIEndpoint)

@@ -1,10 +1,10 @@
 package config
 
 import (
-	"path"
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
+	"github.com/kubecrank/kubecrank/pathname"
 )
 
 const defaultTokenTTL = 24 * time.Hour
@@ -136,15 +136,6 @@ func setSecret(to *Secret, value string) {
 
 func setBelow(to *string, root, p string) {
 	if p != "" {
-		*to = below(root, p)
+		*to = pathname.Rebase(root, p)
 	}
-}
-
-// below puts an absolute path below the root, if it is not there yet. A
-// relative path stays, for Validate to refuse.
-func below(root, p string) string {
-	if root == "" || !path.IsAbs(p) || contains(root, path.Clean(p)) {
-		return p
-	}
-	return path.Join(root, path.Clean(p))
 }

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"path"
-	"strings"
-)
+import "path"
 
 // PathsBelow returns the paths for a root ("" for the host's own), with the
 // default certificate and etcd directories.
@@ -46,8 +43,3 @@ func (c Config) Paths() Paths {
 
 // Kubeconfig is the path of a kubeconfig: Kubeconfig("admin") is /etc/kubernetes/admin.conf.
 func (p Paths) Kubeconfig(name string) string { return path.Join(p.Kubernetes, name+".conf") }
-
-// contains reports whether p is dir or lies below it. Both are clean and absolute.
-func contains(dir, p string) bool {
-	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
-}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubecrank/kubecrank/pathname"
 )
 
 // Validate finds everything that is wrong with a completed Config and can be
@@ -196,7 +198,7 @@ func (k *checker) dir(field, root, p string) bool {
 		k.bad(field, p, "it is no plain path", "Give it without . and .. and doubled slashes.")
 	case strings.Contains(p, ":"):
 		k.bad(field, p, "a path with a colon cannot be mounted into a container", "Choose a path without a colon.")
-	case root != "" && !contains(root, p):
+	case root != "" && !pathname.Below(root, p):
 		k.bad(field, p, "it lies outside of the root "+root,
 			"With --root every path lies below it; leave this one out, or choose one below the root.")
 	default:

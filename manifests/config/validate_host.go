@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kubecrank/kubecrank/pathname"
 )
 
 // validatePlaces checks the directories, and that those whose content reset
@@ -22,7 +24,7 @@ func (c Config) validatePlaces(k *checker) {
 	}
 	paths := c.Paths()
 	certs := k.dir("certificatesDir", c.Root, c.CertificatesDir)
-	if certs && (contains(c.CertificatesDir, paths.Manifests) || contains(paths.Manifests, c.CertificatesDir)) {
+	if certs && (pathname.Below(c.CertificatesDir, paths.Manifests) || pathname.Below(paths.Manifests, c.CertificatesDir)) {
 		k.bad("certificatesDir", c.CertificatesDir, "it shares a place with the static pod directory "+paths.Manifests,
 			"Choose a directory of its own.")
 	}
@@ -35,7 +37,7 @@ func (c Config) validatePlaces(k *checker) {
 		others = append(others, c.CertificatesDir)
 	}
 	for _, other := range others {
-		if contains(c.Etcd.DataDir, other) || contains(other, c.Etcd.DataDir) {
+		if pathname.Below(c.Etcd.DataDir, other) || pathname.Below(other, c.Etcd.DataDir) {
 			k.bad(dataField, c.Etcd.DataDir, "it shares a place with "+other, "Give etcd a directory of its own: reset removes it whole.")
 			break
 		}
