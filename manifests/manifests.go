@@ -1,18 +1,22 @@
 // Package manifests renders the static pods of the control plane, as kubeadm
 // writes them (cmd/kubeadm/app/phases/{controlplane,etcd} of Kubernetes 1.34 to 1.36).
 //
-//	Config + Host --values, template--> JSON --strict decode--> corev1.Pod --marshal--> []File
+//	Config + Host --etcdPod, apiServerPod, ...--> pod --template--> YAML --strict decode--> corev1.Pod --encode--> []File
 //
-// It is pure: what it needs to know about the machine comes in as Host, and
-// the same input gives the same bytes.
+// Each component has one file (etcd.go, apiserver.go, ...) with its arguments,
+// mounts, ports and probes. The other files hold what the components share.
 //
-// Deliberately different from kubeadm's, all for a reason given where it is done:
-// the annotations of package runtime; with a port offset, the ports; with a root, the paths
-// and no CA directories of the host; a volume for each directory of external etcd
-// certificates that is not mounted yet, where kubeadm compares prefixes of names;
-// --flex-volume-plugin-dir when the controller manager has the host's file
-// system before it; a loopback advertise address, which kubeadm refuses; the
-// probe's port follows an extra argument secure-port.
+// The package is pure: facts about the machine come in as Host, and the same
+// input gives the same bytes.
+//
+// The manifests differ from kubeadm's on purpose in these points. The reason
+// stands beside the code:
+//   - the annotations of package runtime
+//   - the ports, with a port offset; the probe's port follows an extra argument secure-port
+//   - the paths, with a root; the CA directories of the host are not mounted then
+//   - a volume for each directory of external etcd certificates that no other volume covers
+//   - --flex-volume-plugin-dir, where the controller manager runs on the host's file system
+//   - a loopback address as the advertise address, which kubeadm refuses
 package manifests
 
 import (
@@ -32,16 +36,16 @@ const (
 	Scheduler         = "kube-scheduler"
 )
 
-// Host is what rendering needs to know of the machine; facts.Gather finds it out.
+// Host holds the facts about the machine that rendering needs. facts.Gather finds them.
 type Host struct {
-	CADirs     []string     // the CA directories that exist on this machine, of OptionalCADirs
+	CADirs     []string     // the CA directories that exist on this machine, a subset of OptionalCADirs
 	ProxyEnv   []config.Env // the non-empty *_proxy variables, sorted by name
-	ExternalCA bool         // the certificates directory has a ca.crt and no ca.key: nothing is signed here
-	Users      *Users       // with the feature gate RootlessControlPlane; nil: all run as root
+	ExternalCA bool         // the certificates directory has a ca.crt and no ca.key: another machine signs
+	Users      *Users       // with the feature gate RootlessControlPlane; nil if all run as root
 }
 
-// OptionalCADirs are the directories into which files of /etc/ssl/certs may
-// link: kubeadm mounts those that exist (phases/controlplane/volumes.go).
+// OptionalCADirs returns the directories that links in /etc/ssl/certs may point
+// into. kubeadm mounts those that exist (phases/controlplane/volumes.go).
 func OptionalCADirs() []string {
 	return []string{"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates", "/usr/share/ca-certificates",
 		"/usr/local/share/ca-certificates"}
@@ -61,14 +65,14 @@ type User struct{ UID, GID int64 }
 type File struct {
 	Name string // "kube-apiserver.yaml"
 	Data []byte
-	Pod  *corev1.Pod // what Data is
-	// Patches are the names of the patches that were applied, in their order.
+	Pod  *corev1.Pod // Data, decoded
+	// Patches names the patches that were applied, in order.
 	Patches []string
 }
 
 // Render returns the manifests of the control plane, in start order: etcd
 // (unless external), kube-apiserver, kube-controller-manager, kube-scheduler.
-// cfg is completed and valid.
+// cfg must be completed and valid. Errors of several manifests are joined.
 func Render(cfg config.Config, host Host) ([]File, error) {
 	var pods []pod
 	if cfg.Etcd.External == nil {
@@ -77,7 +81,7 @@ func Render(cfg config.Config, host Host) ([]File, error) {
 	pods = append(pods, apiServerPod(cfg, host), controllerManagerPod(cfg, host), schedulerPod(cfg, host))
 	files := make([]File, len(pods))
 	errs := make([]error, len(pods))
-	var all sync.WaitGroup // side by side: reading and writing YAML is most of a dry-run
+	var all sync.WaitGroup // in parallel: YAML is most of a dry-run's time
 	for i, p := range pods {
 		all.Go(func() { files[i], errs[i] = p.render() })
 	}

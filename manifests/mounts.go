@@ -2,8 +2,7 @@ package manifests
 
 import (
 	"cmp"
-	"fmt"
-	"path"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,64 +11,16 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
-const (
-	dirOrCreate  = string(corev1.HostPathDirectoryOrCreate)
-	fileOrCreate = string(corev1.HostPathFileOrCreate)
-	sslCerts     = "/etc/ssl/certs"
-)
-
-// etcdMounts are in kubeadm's order, which is not that of the names.
-func etcdMounts(cfg config.Config) []config.HostPathMount {
-	return []config.HostPathMount{
-		samePath("etcd-data", cfg.Etcd.DataDir, false, dirOrCreate),
-		samePath("etcd-certs", path.Join(cfg.CertificatesDir, "etcd"), false, dirOrCreate),
-	}
-}
-
-func apiServerMounts(cfg config.Config, host Host) []config.HostPathMount {
-	mounts := certificateMounts(cfg, host)
-	return withExtra(append(mounts, externalEtcdMounts(cfg, mounts)...), cfg.APIServer.ExtraVolumes)
-}
-
-func controllerManagerMounts(cfg config.Config, host Host) []config.HostPathMount {
-	mounts := append(certificateMounts(cfg, host), samePath("kubeconfig", cfg.Paths().Kubeconfig("controller-manager"), true,
-		fileOrCreate))
-	if cfg.Minor() < 36 { // kubeadm 1.36 has dropped it
-		dir, ok := config.ArgValue(cfg.ControllerManager.ExtraArgs, flexVolumeFlag)
-		if !ok {
-			dir = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
-			if ownFlexVolumes(cfg) {
-				dir = cfg.Paths().FlexVolumes
-			}
-		}
-		mounts = append(mounts, samePath("flexvolume-dir", dir, false, dirOrCreate))
-	}
-	return withExtra(mounts, cfg.ControllerManager.ExtraVolumes)
-}
-
-const flexVolumeFlag = "flex-volume-plugin-dir"
-
-// ownFlexVolumes reports whether the controller manager would make its
-// directory of FlexVolume drivers on the host, and is given one of ours: it
-// makes a missing one when it starts, and ends if it cannot
-// (pkg/volume/flexvolume/probe.go). In a container that stays in the container.
-func ownFlexVolumes(cfg config.Config) bool {
-	return cfg.Runtime == config.RuntimeProcess || cfg.Root != ""
-}
-
-func schedulerMounts(cfg config.Config) []config.HostPathMount {
-	mounts := []config.HostPathMount{samePath("kubeconfig", cfg.Paths().Kubeconfig("scheduler"), true, fileOrCreate)}
-	return withExtra(mounts, cfg.Scheduler.ExtraVolumes)
-}
+const dirOrCreate = string(corev1.HostPathDirectoryOrCreate)
 
 // certificateMounts are the cluster's certificates and the host's CAs. With a
-// root the host's are left out: nothing outside of the root is read.
+// root the host's CAs are left out, because nothing outside the root is read.
 func certificateMounts(cfg config.Config, host Host) []config.HostPathMount {
 	mounts := []config.HostPathMount{samePath("k8s-certs", cfg.CertificatesDir, true, dirOrCreate)}
 	if cfg.Root != "" {
 		return mounts
 	}
-	mounts = append(mounts, samePath("ca-certs", sslCerts, true, dirOrCreate))
+	mounts = append(mounts, samePath("ca-certs", "/etc/ssl/certs", true, dirOrCreate))
 	for _, dir := range host.CADirs {
 		if slices.Contains(OptionalCADirs(), dir) {
 			mounts = append(mounts, samePath(strings.ReplaceAll(dir[1:], "/", "-"), dir, true, dirOrCreate))
@@ -78,52 +29,55 @@ func certificateMounts(cfg config.Config, host Host) []config.HostPathMount {
 	return mounts
 }
 
-// externalEtcdMounts mount the directories of an external etcd's certificates
-// that no other mount covers, the parents only. kubeadm compares prefixes of
-// names, so that of /a/pki and /a/pki-etcd it mounts one, and it takes CA
-// directories for mounted that are not there.
-func externalEtcdMounts(cfg config.Config, others []config.HostPathMount) []config.HostPathMount {
-	e := cfg.Etcd.External
-	if e == nil {
-		return nil
-	}
-	var dirs []string
-	for _, file := range []string{e.CAFile, e.CertFile, e.KeyFile} {
-		if file == "" || slices.ContainsFunc(others, func(m config.HostPathMount) bool { return below(m.HostPath, file) }) {
-			continue
-		}
-		dirs = append(dirs, path.Dir(file))
-	}
-	slices.Sort(dirs)
-	var mounts []config.HostPathMount
-	for i, dir := range slices.Compact(dirs) {
-		if slices.ContainsFunc(dirs[:i], func(d string) bool { return below(d, dir) }) {
-			continue
-		}
-		mounts = append(mounts, samePath(fmt.Sprintf("etcd-certs-%d", len(mounts)), dir, true, dirOrCreate))
-	}
-	return mounts
+func kubeconfigMount(cfg config.Config, name string) config.HostPathMount {
+	return samePath("kubeconfig", cfg.Paths().Kubeconfig(name), true, string(corev1.HostPathFileOrCreate))
 }
-
-func below(dir, p string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
 
 func samePath(name, p string, readOnly bool, pathType string) config.HostPathMount {
 	return config.HostPathMount{Name: name, HostPath: p, MountPath: p, ReadOnly: readOnly, PathType: pathType}
 }
 
-// withExtra sorts by name; an extra volume replaces a default one of its name.
+// withExtra sorts by name. An extra volume replaces a default one of its name.
 func withExtra(mounts, extra []config.HostPathMount) []config.HostPathMount {
 	merged := map[string]config.HostPathMount{}
 	for _, m := range slices.Concat(mounts, extra) {
 		merged[m.Name] = m
 	}
-	out := make([]config.HostPathMount, 0, len(merged))
-	for _, m := range merged {
-		out = append(out, m)
-	}
-	return byName(out)
+	return byName(slices.Collect(maps.Values(merged)))
 }
 
 func byName(mounts []config.HostPathMount) []config.HostPathMount {
 	return slices.SortedFunc(slices.Values(mounts), func(a, b config.HostPathMount) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func volumeMounts(list []config.HostPathMount) []corev1.VolumeMount {
+	var out []corev1.VolumeMount
+	for _, m := range list {
+		out = append(out, corev1.VolumeMount{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly})
+	}
+	return out
+}
+
+func volumes(list []config.HostPathMount) []corev1.Volume {
+	var out []corev1.Volume
+	for _, m := range list {
+		source := &corev1.HostPathVolumeSource{Path: m.HostPath, Type: new(corev1.HostPathType(m.PathType))}
+		out = append(out, corev1.Volume{Name: m.Name, VolumeSource: corev1.VolumeSource{HostPath: source}})
+	}
+	return out
+}
+
+// HostPaths are the hostPath volumes that a container of the manifest mounts.
+func HostPaths(f File) []corev1.Volume {
+	var all []corev1.Volume
+	containers := slices.Concat(f.Pod.Spec.InitContainers, f.Pod.Spec.Containers)
+	for _, v := range f.Pod.Spec.Volumes {
+		mounted := slices.ContainsFunc(containers, func(c corev1.Container) bool {
+			return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name })
+		})
+		if v.HostPath != nil && mounted {
+			all = append(all, v)
+		}
+	}
+	return all
 }

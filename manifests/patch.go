@@ -90,7 +90,7 @@ func (f File) patch(patches []Patch) (patched File, errs []error) {
 			f.Pod, f.Patches = pod, append(slices.Clip(f.Patches), p.Name)
 		}
 	}
-	data, err := yaml.Marshal(f.Pod) // once, because writing YAML is most of the work
+	data, err := encode(f.Pod) // once, because writing YAML is most of the work
 	if err != nil {
 		errs = append(errs, noPod(patches[len(patches)-1].Name, err))
 	}

@@ -159,15 +159,6 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// decode reads a file strictly.
-func decode(data []byte) (*corev1.Pod, error) {
-	object, err := yaml.YAMLToJSONStrict(data)
-	if err != nil {
-		return nil, err
-	}
-	return decodeObject(object)
-}
-
 func firstDifference(got, want string) string {
 	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for i := range min(len(g), len(w)) {
@@ -240,6 +231,9 @@ func TestHostileValues(t *testing.T) {
 			t.Errorf("%q: %v", v, err)
 			continue
 		}
+		if again, err := decode(files[3].Data); err != nil || !reflect.DeepEqual(again, files[3].Pod) {
+			t.Errorf("%q: the file reads as another pod: %v\n%s", v, err, files[3].Data)
+		}
 		container, volumes := files[3].Pod.Spec.Containers[0], files[3].Pod.Spec.Volumes
 		if got := container.Command[len(container.Command)-1]; got != "--x="+v {
 			t.Errorf("%q became %q", v, got)
@@ -283,27 +277,25 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
-// Every place of a template has a value and is one whole scalar: a part of a text would stay as it is.
-func TestTemplatesHaveOnlyWholePlaces(t *testing.T) {
+// Every template has all its values in a pod, also in the zero one. None is left over.
+func TestTemplatesHaveTheirValues(t *testing.T) {
 	t.Parallel()
-	files, err := templates.FS.ReadDir(".")
+	files, err := filepath.Glob("../templates/*.yaml.tmpl")
 	if err != nil || len(files) != len(podNames()) {
 		t.Fatal(files, err)
 	}
 	for _, name := range podNames() {
-		text, err := templates.FS.ReadFile(name + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		filled, err := fill(name+".yaml", pod{Name: name}.values())
-		if err != nil || bytes.Contains(filled, []byte("${")) {
-			t.Errorf("%s: %v: %s", name, err, filled)
-		}
-		if places := bytes.Count(text, []byte("${")); places < 10 {
-			t.Errorf("%s has only %d places", name, places)
+		for _, p := range []pod{{Name: name}, {Name: name, StopBefore: "x", Users: &Users{}}} {
+			filled, err := templates.Execute(name+".yaml", p)
+			if err != nil || bytes.Contains(filled, []byte("{{")) {
+				t.Errorf("%s: %v: %s", name, err, filled)
+			}
+			if _, err := decode(filled); err != nil {
+				t.Errorf("%s: %v: %s", name, err, filled)
+			}
 		}
 	}
-	if _, err := fill(Etcd+".yaml", nil); err == nil || !strings.Contains(err.Error(), "${volumes}") {
+	if _, err := templates.Execute(Etcd+".yaml", nil); err == nil || !strings.Contains(err.Error(), ".Address") {
 		t.Errorf("a place without a value is filled in: %v", err)
 	}
 }
