@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
@@ -16,48 +16,43 @@ import (
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
-func newCerts(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "certs",
-		Short:   "Look at the certificates of this control plane, and renew them",
-		GroupID: groupOperate,
-		Args:    unknownCommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+func certsVerb(a *app) verb {
+	return verb{
+		use:   "certs",
+		short: "Look at the certificates of this control plane, and renew them",
+		group: groupOperate,
+		verbs: []verb{certsCheckVerb(a), certsRenewVerb(a)},
 	}
-	cmd.AddCommand(newCertsCheck(a), newCertsRenew(a))
-	return cmd
 }
 
-func newCertsCheck(a *app) *cobra.Command {
+func certsCheckVerb(a *app) verb {
 	var certDir string
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Show when the certificates expire",
-		Long: `Show when the certificates, those inside the kubeconfigs and the certificate
+	return verb{
+		use:   "check",
+		short: "Show when the certificates expire",
+		long: `Show when the certificates, those inside the kubeconfigs and the certificate
 authorities expire. kubelet.conf is left out: a kubelet renews it by itself.
 
 The exit code is 1 when one of them has expired, is missing or cannot be read.`,
-		Example: `  kubecrank certs check
+		example: `  kubecrank certs check
   kubecrank certs check -o json | jq -r '.[] | select(.daysLeft < 30) | .name'`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		formats: []string{"table", "json", "yaml"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
+		},
+		run: func(ctx context.Context, c call) error {
+			known, err := a.remember()
+			if err != nil {
+				return err
+			}
+			a.warnHidden(known, c.flags)
+			cfg := known.cfg
+			if c.flags.Changed("cert-dir") {
+				cfg.CertificatesDir = belowRoot(a.global.root, certDir)
+			}
+			return a.runCertsCheck(ctx, cfg, c.format)
+		},
 	}
-	output := addOutput(cmd, cmd.Flags(), "table", "json", "yaml")
-	cmd.Flags().StringVar(&certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
-	mustComplete(cmd, "cert-dir", completeDirs)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		known, err := a.remember()
-		if err != nil {
-			return err
-		}
-		a.warnHidden(known, cmd.Flags())
-		cfg := known.cfg
-		if cmd.Flags().Changed("cert-dir") {
-			cfg.CertificatesDir = belowRoot(a.global.root, certDir)
-		}
-		return a.runCertsCheck(cmd.Context(), cfg, output.value)
-	}
-	return cmd
 }
 
 func (a *app) runCertsCheck(ctx context.Context, cfg config.Config, format string) error {

@@ -27,12 +27,16 @@ type renewOptions struct {
 	format  string
 }
 
-func newCertsRenew(a *app) *cobra.Command {
+func certsRenewVerb(a *app) verb {
 	var opts renewOptions
-	cmd := &cobra.Command{
-		Use:   "renew NAME|all",
-		Short: "Renew a certificate, or all",
-		Long: `Make a certificate and its key anew, with the subject, names and usages that it has;
+	names := []cobra.Completion{"all"}
+	for _, r := range phases.Renewables(config.Default("")) {
+		names = append(names, r.Name)
+	}
+	return verb{
+		use:   "renew NAME|all",
+		short: "Renew a certificate, or all",
+		long: `Make a certificate and its key anew, with the subject, names and usages that it has;
 "kubecrank certs check" lists the names. An expired one can be renewed, a certificate
 authority cannot. Validity, and the key's algorithm if it is to change, are those of the
 configuration (--config).
@@ -41,36 +45,26 @@ configuration (--config).
 on this machine. Components that run know only the old certificates until they are
 restarted: --restart does it, in an order in which none waits for another in vain. Copies of
 admin.conf stay as they are.`,
-		Example: `  kubecrank certs renew all --restart
+		example: `  kubecrank certs renew all --restart
   kubecrank certs renew apiserver --dry-run`,
-		Args: oneArg("NAME"),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
+		args:     oneArg("NAME"),
+		complete: firstArg(names...),
+		formats:  []string{"text", "json"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&opts.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
+			flags.StringVar(&opts.file, "config", "", "kubeadm `file` with validity and algorithm of certificates; - for standard input.")
+			flags.BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+			flags.BoolVar(&opts.restart, "restart", false, "Restart the components that have the certificates in use.")
+		},
+		run: func(ctx context.Context, c call) error {
+			opts.name, opts.format = c.args[0], c.format
+			cfg, err := a.renewConfig(c.flags, opts)
+			if err != nil {
+				return err
 			}
-			names := []cobra.Completion{"all"}
-			for _, r := range phases.Renewables(config.Default("")) {
-				names = append(names, r.Name)
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
+			return a.untilInterrupted(ctx, phases.VerbRenew, func(ctx context.Context) error { return a.runRenew(ctx, cfg, opts) })
 		},
 	}
-	output := addOutput(cmd, cmd.Flags(), "text", "json")
-	flags := cmd.Flags()
-	flags.StringVar(&opts.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
-	flags.StringVar(&opts.file, "config", "", "kubeadm `file` with validity and algorithm of certificates; - for standard input.")
-	flags.BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
-	flags.BoolVar(&opts.restart, "restart", false, "Restart the components that have the certificates in use.")
-	mustComplete(cmd, "cert-dir", completeDirs)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opts.name, opts.format = args[0], output.value
-		cfg, err := a.renewConfig(cmd.Flags(), opts)
-		if err != nil {
-			return err
-		}
-		return a.untilInterrupted(cmd.Context(), phases.VerbRenew, func(ctx context.Context) error { return a.runRenew(ctx, cfg, opts) })
-	}
-	return cmd
 }
 
 func (a *app) renewConfig(set *pflag.FlagSet, opts renewOptions) (config.Config, error) {

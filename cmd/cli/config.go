@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests"
@@ -18,44 +19,31 @@ import (
 	"github.com/kubecrank/kubecrank/runtime/flagcheck"
 )
 
-func newConfig(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:         "config",
-		Short:       "Print, check and rewrite configuration files",
-		GroupID:     groupOther,
-		Annotations: nodelessVerb(),
-		Args:        unknownCommand,
-		RunE:        func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+func configVerb(a *app) verb {
+	return verb{
+		use:      "config",
+		short:    "Print, check and rewrite configuration files",
+		group:    groupOther,
+		nodeless: true,
+		verbs:    []verb{configDefaultsVerb(a), configValidateVerb(a), configMigrateVerb(a), configShowVerb(a)},
 	}
-	cmd.AddCommand(newConfigDefaults(a), newConfigValidate(a), newConfigMigrate(a), newConfigShow(a))
-	return cmd
 }
 
-func newConfigDefaults(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:         "defaults [" + strings.Join(config.Verbs(), "|") + "]",
-		Short:       "Print a commented configuration file with the defaults",
-		Annotations: nodelessVerb(),
-		Long: `Print a commented configuration file for a verb, init if none is given, with the
+func configDefaultsVerb(a *app) verb {
+	return verb{
+		use:   "defaults [" + strings.Join(config.Verbs(), "|") + "]",
+		short: "Print a commented configuration file with the defaults",
+		long: `Print a commented configuration file for a verb, init if none is given, with the
 default of every field that has one and an example of every other.`,
-		Example: `  kubecrank config defaults > kubeadm.yaml
+		example: `  kubecrank config defaults > kubeadm.yaml
   kubecrank config defaults join`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return oneArg("verb")(cmd, args)
-		},
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return config.Verbs(), cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		args:     atMostOneArg("verb"),
+		complete: firstArg(config.Verbs()...),
+		nodeless: true,
+		run: func(_ context.Context, c call) error {
 			verb := "init"
-			if len(args) > 0 {
-				verb = args[0]
+			if len(c.args) > 0 {
+				verb = c.args[0]
 			}
 			text, err := config.Defaults(verb)
 			if err != nil {
@@ -67,12 +55,12 @@ default of every field that has one and an example of every other.`,
 	}
 }
 
-func newConfigValidate(a *app) *cobra.Command {
+func configValidateVerb(a *app) verb {
 	var file string
-	cmd := &cobra.Command{
-		Use:   "validate [FILE]",
-		Short: "Find all errors of a configuration file",
-		Long: `Find all errors of a configuration file at once: of form, of single values, of what
+	return verb{
+		use:   "validate [FILE]",
+		short: "Find all errors of a configuration file",
+		long: `Find all errors of a configuration file at once: of form, of single values, of what
 does not fit together, patches that do not apply, manifests that could not be static
 pods of host processes, and extraArgs that the components do not take: flags that they
 do not have, and values of the wrong type. The flags are known of the version inside
@@ -81,39 +69,40 @@ is started, and the machine is not looked at; what it makes of the file,
 "kubecrank init --config FILE --dry-run" says.
 
 The exit code is 2 when there is an error. What could not be checked is a warning.`,
-		Example: `  kubecrank config validate --config kubeadm.yaml
+		example: `  kubecrank config validate --config kubeadm.yaml
   kubecrank config validate --config kubeadm.yaml -o json`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
+		args:     atMostOneArg("FILE"),
+		complete: anyFile,
+		formats:  []string{"text", "json", "yaml"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&file, "config", "", "The `file`; - for standard input.")
+		},
+		run: func(_ context.Context, c call) error {
+			switch {
+			case len(c.args) > 0 && file != "":
+				return withHint(usage("%q got two files, %s and %s", c.path, file, c.args[0]), "give one of them")
+			case len(c.args) > 0:
+				file = c.args[0]
+			case file == "":
+				return withHint(usage("%q needs --config", c.path), "like this: "+c.path+" --config kubeadm.yaml")
 			}
-			return oneArg("FILE")(cmd, args)
+			return a.runConfigValidate(c.flags, file, c.format)
 		},
 	}
-	output := addOutput(cmd, cmd.Flags(), "text", "json", "yaml")
-	cmd.Flags().StringVar(&file, "config", "", "The `file`; - for standard input.")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) > 0 && file != "":
-			return withHint(usage("%q got two files, %s and %s", cmd.CommandPath(), file, args[0]), "give one of them")
-		case len(args) > 0:
-			file = args[0]
-		case file == "":
-			return withHint(usage("%q needs --config", cmd.CommandPath()), "like this: "+cmd.CommandPath()+" --config kubeadm.yaml")
-		}
-		d, errs, err := a.readDocuments(cmd.Flags(), file)
-		if err != nil {
-			return err
-		}
-		known, err := knownFlags()
-		if err != nil {
-			return err
-		}
-		found, warnings := a.problemsOf(d, known)
-		a.warn(d.Name, warnings)
-		return a.printProblems(append(errs, found...), append(slices.Clone(d.Warnings), warnings...), output.value)
+}
+
+func (a *app) runConfigValidate(set *pflag.FlagSet, file, format string) error {
+	d, errs, err := a.readDocuments(set, file)
+	if err != nil {
+		return err
 	}
-	return cmd
+	known, err := knownFlags()
+	if err != nil {
+		return err
+	}
+	found, warnings := a.problemsOf(d, known)
+	a.warn(d.Name, warnings)
+	return a.printProblems(append(errs, found...), append(slices.Clone(d.Warnings), warnings...), format)
 }
 
 // problemsOf is what is wrong with the file for each verb that it has a document of.
@@ -218,28 +207,27 @@ func (a *app) printProblems(errs []error, warnings []string, format string) erro
 	return nil
 }
 
-func newConfigMigrate(a *app) *cobra.Command {
+func configMigrateVerb(a *app) verb {
 	var from, to string
-	cmd := &cobra.Command{
-		Use:   "migrate",
-		Short: "Rewrite a configuration file for the present API version",
-		Long: `Rewrite a configuration file so that all of its documents are of the present API
+	return verb{
+		use:   "migrate",
+		short: "Rewrite a configuration file for the present API version",
+		long: `Rewrite a configuration file so that all of its documents are of the present API
 version, kubeadm.k8s.io/v1beta4. A document that is already keeps its text,
 comments and all; one that is rewritten loses its comments. Nothing is defaulted.`,
-		Example: `  kubecrank config migrate --old-config old.yaml --new-config new.yaml
+		example: `  kubecrank config migrate --old-config old.yaml --new-config new.yaml
   kubecrank config migrate --old-config old.yaml | diff old.yaml -`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&from, "old-config", "", "The `file` to read; - for standard input.")
+			flags.StringVar(&to, "new-config", "", "The `file` to write. Default: standard output.")
+		},
+		run: func(_ context.Context, c call) error {
+			if from == "" {
+				return withHint(usage("%q needs --old-config", c.path), "like this: "+c.path+" --old-config old.yaml")
+			}
+			return a.runConfigMigrate(from, to)
+		},
 	}
-	cmd.Flags().StringVar(&from, "old-config", "", "The `file` to read; - for standard input.")
-	cmd.Flags().StringVar(&to, "new-config", "", "The `file` to write. Default: standard output.")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if from == "" {
-			return withHint(usage("%q needs --old-config", cmd.CommandPath()), "like this: "+cmd.CommandPath()+" --old-config old.yaml")
-		}
-		return a.runConfigMigrate(from, to)
-	}
-	return cmd
 }
 
 func (a *app) runConfigMigrate(from, to string) error {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -33,9 +32,7 @@ type configFlags struct {
 	file                 string
 }
 
-// add gives the flags to a command and to those below it.
-func (f *configFlags) add(cmd *cobra.Command) {
-	flags := cmd.PersistentFlags()
+func (f *configFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.advertiseAddress, "apiserver-advertise-address", "",
 		"The IP `address` at which others reach the API server; 127.0.0.1 is allowed. Default: that of the default route.")
 	flags.IntVar(&f.bindPort, "apiserver-bind-port", config.DefaultBindPort,
@@ -67,16 +64,6 @@ func (f *configFlags) add(cmd *cobra.Command) {
 		"`Directory` with patches for the manifests, as kubeadm has them: kube-apiserver0+merge.yaml, etcd+json.json.")
 	flags.StringVar(&f.file, "config", "",
 		"kubeadm `file` (kubeadm.k8s.io/v1beta4 or v1beta3) with the configuration; - for standard input.")
-	mustComplete(cmd, "patches", completeDirs)
-	for _, name := range []string{
-		"apiserver-advertise-address", "apiserver-bind-port", "node-name", "service-cidr", "pod-network-cidr",
-		"service-dns-domain", "control-plane-endpoint", "apiserver-cert-extra-sans", "image-repository",
-	} {
-		mustComplete(cmd, name, noFiles)
-	}
-	mustComplete(cmd, "kubernetes-version", completeWords(config.DefaultKubernetesVersion))
-	mustComplete(cmd, "runtime", completeWords(config.RuntimeProcess))
-	mustComplete(cmd, "cert-dir", completeDirs)
 }
 
 // defaultCertDir is kubeadm's, as it is shown in help texts.

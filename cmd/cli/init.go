@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
@@ -24,22 +25,33 @@ type initOptions struct {
 	phase  string // only this one; "" for all
 }
 
-func newInit(a *app) *cobra.Command {
+func initVerb(a *app) verb {
 	var (
 		flags configFlags
 		opts  initOptions
 	)
-	cmd := &cobra.Command{
-		Use:     "init",
-		Short:   "Bring up a control plane on this machine",
-		GroupID: groupLifecycle,
-		Long: `Bring up a control plane on this machine: make the certificates, kubeconfigs and
+	start := func(ctx context.Context, c call, phase string) error {
+		opts.format, opts.phase = c.format, phase
+		in, err := a.initInput(c.flags, &flags)
+		if err != nil {
+			return err
+		}
+		if d := in.documents; d != nil && d.Init != nil {
+			opts.dryRun = opts.dryRun || d.Init.DryRun
+		}
+		return a.untilInterrupted(ctx, plan.VerbInit, func(ctx context.Context) error { return a.runInit(ctx, in, opts) })
+	}
+	return verb{
+		use:   "init",
+		short: "Bring up a control plane on this machine",
+		group: groupLifecycle,
+		long: `Bring up a control plane on this machine: make the certificates, kubeconfigs and
 static pod manifests as kubeadm does, start the supervisor that runs them, and wait
 until etcd, kube-apiserver, kube-controller-manager and kube-scheduler are healthy.
 
 Run again on a healthy node it changes nothing. Run again after it failed or was
 killed, it continues. "kubecrank reset" undoes what it did.`,
-		Example: `  # What would be done, without doing it: any user, nothing is written
+		example: `  # What would be done, without doing it: any user, nothing is written
   kubecrank init --dry-run
 
   # The manifests alone, for kubectl, a linter or git
@@ -53,29 +65,22 @@ killed, it continues. "kubecrank reset" undoes what it did.`,
 
   # Throw-away, in a directory, side by side with another one
   kubecrank init --root /tmp/demo --port-offset 100 --apiserver-advertise-address 127.0.0.1`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		formats: []string{"text", "yaml", "json"},
+		shared:  true,
+		flags: func(set *pflag.FlagSet) {
+			flags.add(set)
+			set.BoolVar(&opts.dryRun, "dry-run", false,
+				"Print the plan, its difference to this machine and the manifests, and change nothing. Credentials are "+
+					"hidden, but for -o yaml, which is the manifests as they are.")
+		},
+		values: map[string]completion{
+			"kubernetes-version": completeWords(config.DefaultKubernetesVersion),
+			"runtime":            completeWords(config.RuntimeProcess),
+			"skip-phases":        completePhases,
+		},
+		run:   func(ctx context.Context, c call) error { return start(ctx, c, "") },
+		verbs: []verb{initPhasesVerb(start)},
 	}
-	flags.add(cmd)
-	output := addOutput(cmd, cmd.PersistentFlags(), "text", "yaml", "json")
-	cmd.PersistentFlags().BoolVar(&opts.dryRun, "dry-run", false,
-		"Print the plan, its difference to this machine and the manifests, and change nothing. Credentials are "+
-			"hidden, but for -o yaml, which is the manifests as they are.")
-	start := func(cmd *cobra.Command, phase string) error {
-		opts.format, opts.phase = output.value, phase
-		in, err := a.initInput(cmd.Flags(), &flags)
-		if err != nil {
-			return err
-		}
-		if d := in.documents; d != nil && d.Init != nil {
-			opts.dryRun = opts.dryRun || d.Init.DryRun
-		}
-		return a.untilInterrupted(cmd.Context(), plan.VerbInit, func(ctx context.Context) error { return a.runInit(ctx, in, opts) })
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return start(cmd, "") }
-	mustComplete(cmd, "skip-phases", completePhases)
-	cmd.AddCommand(newInitPhases(start))
-	return cmd
 }
 
 func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

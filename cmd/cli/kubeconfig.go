@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -26,53 +25,44 @@ type userOptions struct {
 	file     string // with a ClusterConfiguration, or ""
 }
 
-func newKubeconfig(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "kubeconfig",
-		Short:   "Make kubeconfigs for more users",
-		GroupID: groupOperate,
-		Args:    unknownCommand,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+func kubeconfigVerb(a *app) verb {
+	return verb{
+		use:   "kubeconfig",
+		short: "Make kubeconfigs for more users",
+		group: groupOperate,
+		verbs: []verb{kubeconfigUserVerb(a)},
 	}
-	cmd.AddCommand(newKubeconfigUser(a))
-	return cmd
 }
 
-func newKubeconfigUser(a *app) *cobra.Command {
+func kubeconfigUserVerb(a *app) verb {
 	var opts userOptions
-	cmd := &cobra.Command{
-		Use:   "user --client-name NAME",
-		Short: "Print a kubeconfig for one more user",
-		Long: `Print a kubeconfig for one more user: with a new client certificate that the cluster's
+	return verb{
+		use:   "user --client-name NAME",
+		short: "Print a kubeconfig for one more user",
+		long: `Print a kubeconfig for one more user: with a new client certificate that the cluster's
 authority signs, or with a token. What the user may do, RBAC says: by the name, and by
 the groups (--org). A certificate cannot be taken back before it expires.
 
 Cluster and server are those of --config, or else of admin.conf; the directory of the
 certificates is the one that init used, unless --cert-dir names another.`,
-		Example: `  kubecrank kubeconfig user --client-name alice --org developers --validity-period 720h > alice.conf
+		example: `  kubecrank kubeconfig user --client-name alice --org developers --validity-period 720h > alice.conf
   KUBECRANK_TOKEN=... kubecrank kubeconfig user --client-name robot > robot.conf`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&opts.name, "client-name", "", "The user's `name`: the CN of the certificate.")
+			flags.StringSliceVar(&opts.groups, "org", nil, "The user's `groups`: the O of the certificate.")
+			flags.StringVar(&opts.token, "token", "",
+				"The user's `token`, instead of a certificate. In KUBECRANK_TOKEN no other user of the machine sees it.")
+			flags.DurationVar(&opts.validity, "validity-period", defaultUserValidity, "How long the certificate is valid.")
+			flags.StringVar(&opts.file, "config", "", "kubeadm `file` that the cluster was made with; - for standard input.")
+			flags.StringVar(&opts.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
+		},
+		run: func(ctx context.Context, c call) error {
+			if err := opts.check(c.path); err != nil {
+				return err
+			}
+			return a.runKubeconfigUser(ctx, c.flags, opts)
+		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.name, "client-name", "", "The user's `name`: the CN of the certificate.")
-	flags.StringSliceVar(&opts.groups, "org", nil, "The user's `groups`: the O of the certificate.")
-	flags.StringVar(&opts.token, "token", "",
-		"The user's `token`, instead of a certificate. In KUBECRANK_TOKEN no other user of the machine sees it.")
-	flags.DurationVar(&opts.validity, "validity-period", defaultUserValidity, "How long the certificate is valid.")
-	flags.StringVar(&opts.file, "config", "", "kubeadm `file` that the cluster was made with; - for standard input.")
-	flags.StringVar(&opts.certDir, "cert-dir", defaultCertDir, "Directory of the certificates, below --root.")
-	mustComplete(cmd, "cert-dir", completeDirs)
-	for _, name := range []string{"client-name", "org", "token", "validity-period"} {
-		mustComplete(cmd, name, noFiles)
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := opts.check(cmd); err != nil {
-			return err
-		}
-		return a.runKubeconfigUser(cmd.Context(), cmd.Flags(), opts)
-	}
-	return cmd
 }
 
 const asOwner = "run it as the user who ran kubecrank init, or with sudo"
@@ -80,10 +70,10 @@ const asOwner = "run it as the user who ran kubecrank init, or with sudo"
 // defaultUserValidity is kubeadm's for certificates.
 const defaultUserValidity = 365 * 24 * time.Hour
 
-func (o userOptions) check(cmd *cobra.Command) error {
+func (o userOptions) check(path string) error {
 	switch {
 	case o.name == "":
-		return withHint(usage("%q needs --client-name", cmd.CommandPath()), "like this: "+cmd.CommandPath()+" --client-name alice")
+		return withHint(usage("%q needs --client-name", path), "like this: "+path+" --client-name alice")
 	case o.validity <= 0:
 		return withHint(usage("cannot use --validity-period %s: it is not more than zero", o.validity), "give a duration such as 720h")
 	}

@@ -19,34 +19,36 @@ import (
 )
 
 func newKubectl(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "kubectl [flags of kubectl]",
-		Short:   "Run kubectl with the admin kubeconfig of this control plane",
-		GroupID: groupOperate,
-		Long: `Run the kubectl that belongs to this control plane's version, with its admin
+	cmd := verb{
+		use:   "kubectl [flags of kubectl]",
+		short: "Run kubectl with the admin kubeconfig of this control plane",
+		group: groupOperate,
+		long: `Run the kubectl that belongs to this control plane's version, with its admin
 kubeconfig, unless --kubeconfig says otherwise. Everything after "kubectl" goes to
 kubectl, except --root, --settings, --components-dir and --trust-owner when they
 come first.
 
 The KUBECONFIG variable of your shell is not used.`,
-		Example: `  kubecrank kubectl get --raw='/readyz?verbose'
+		example: `  kubecrank kubectl get --raw='/readyz?verbose'
   kubecrank kubectl get namespaces
   kubecrank --root /tmp/demo kubectl apply -f deployment.yaml
   kubecrank kubectl --root /tmp/demo get pods --all-namespaces`,
-		DisableFlagParsing: true, // they are kubectl's
-		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			own, _ := splitKubectlArgs(args)
-			if err := cmd.InheritedFlags().Parse(own); err != nil {
-				return flagError(cmd, err)
-			}
-			return a.load(cmd)
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			_, rest := splitKubectlArgs(args)
+		args:     cobra.ArbitraryArgs,
+		complete: a.completeKubectl,
+		run: func(_ context.Context, c call) error {
+			_, rest := splitKubectlArgs(c.args)
 			return a.runKubectl(rest)
 		},
-		ValidArgsFunction: a.completeKubectl,
+	}.command()
+	cmd.DisableFlagParsing = true // they are kubectl's
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		own, _ := splitKubectlArgs(args)
+		if err := cmd.InheritedFlags().Parse(own); err != nil {
+			return flagError(cmd, err)
+		}
+		return a.load(cmd)
 	}
+	return cmd
 }
 
 // splitKubectlArgs parts our own flags, which must come first, from kubectl's arguments.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/printable"
@@ -21,18 +22,18 @@ import (
 	"github.com/kubecrank/kubecrank/runtime/logs"
 )
 
-func newLogs(a *app) *cobra.Command {
+func logsVerb(a *app) verb {
 	var (
 		req   = runtime.LogRequest{Tail: -1}
 		since time.Duration
 	)
-	cmd := &cobra.Command{
-		Use:     "logs COMPONENT",
-		Short:   "Print the log of a component",
-		GroupID: groupOperate,
-		Long: `Print what a component, or a container of any other static pod, has written to
+	return verb{
+		use:   "logs COMPONENT",
+		short: "Print the log of a component",
+		group: groupOperate,
+		long: `Print what a component, or a container of any other static pod, has written to
 stdout and stderr.`,
-		Example: `  # The whole log of the running kube-apiserver
+		example: `  # The whole log of the running kube-apiserver
   kubecrank logs kube-apiserver
 
   # Why did etcd exit the last time?
@@ -40,29 +41,26 @@ stdout and stderr.`,
 
   # Follow the scheduler from now on
   kubecrank logs kube-scheduler -f --tail 0`,
-		Args:              oneArg("COMPONENT"),
-		ValidArgsFunction: a.completePods,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			req.Pod = args[0]
+		args:     oneArg("COMPONENT"),
+		complete: a.completePods,
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVarP(&req.Container, "container", "c", "", "Container of the pod, if it has several.")
+			flags.BoolVarP(&req.Follow, "follow", "f", false, "Go on with what is written from now on, until Ctrl-C.")
+			flags.BoolVarP(&req.Previous, "previous", "p", false, "The log of the instance before the present one.")
+			flags.IntVar(&req.Tail, "tail", -1, "Only the last `N` lines; -1 for all.")
+			flags.DurationVar(&since, "since", 0, "Only what is newer than a duration, like 5s, 2m or 3h.")
+		},
+		run: func(ctx context.Context, c call) error {
+			req.Pod = c.args[0]
 			if since < 0 {
 				return usage("cannot use --since %s: it is negative", since)
 			}
 			if since > 0 {
 				req.Since = time.Now().Add(-since)
 			}
-			return a.runLogs(cmd.Context(), req)
+			return a.runLogs(ctx, req)
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVarP(&req.Container, "container", "c", "", "Container of the pod, if it has several.")
-	flags.BoolVarP(&req.Follow, "follow", "f", false, "Go on with what is written from now on, until Ctrl-C.")
-	flags.BoolVarP(&req.Previous, "previous", "p", false, "The log of the instance before the present one.")
-	flags.IntVar(&req.Tail, "tail", -1, "Only the last `N` lines; -1 for all.")
-	flags.DurationVar(&since, "since", 0, "Only what is newer than a duration, like 5s, 2m or 3h.")
-	mustComplete(cmd, "tail", noFiles)
-	mustComplete(cmd, "since", noFiles)
-	mustComplete(cmd, "container", noFiles)
-	return cmd
 }
 
 func (a *app) runLogs(ctx context.Context, req runtime.LogRequest) error {

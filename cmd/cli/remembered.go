@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -134,24 +134,21 @@ type shownConfig struct {
 	*config.Settled
 }
 
-func newConfigShow(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Print the configuration that this node was set up with",
-		Long: `Print the configuration that the last init settled on, as the journal has it: flags,
+func configShowVerb(a *app) verb {
+	return verb{
+		use:   "show",
+		short: "Print the configuration that this node was set up with",
+		long: `Print the configuration that the last init settled on, as the journal has it: flags,
 file and what the machine added. Later verbs use it. The output is a file for
 "kubecrank init --config"; what no such file can say is in the comment at its top.
 
 Values that may be secret are not kept, and read "(secret)": those of environment
 variables and headers, user and query of a URL.`,
-		Example: `  kubecrank config show
+		example: `  kubecrank config show
   kubecrank config show -o json | jq -r .cluster.certificatesDir`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		formats: []string{"yaml", "json"},
+		run:     func(_ context.Context, c call) error { return a.runConfigShow(c.format) },
 	}
-	output := addOutput(cmd, cmd.Flags(), "yaml", "json")
-	cmd.RunE = func(*cobra.Command, []string) error { return a.runConfigShow(output.value) }
-	return cmd
 }
 
 func (a *app) runConfigShow(format string) error {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
@@ -28,42 +28,40 @@ type resetOptions struct {
 	certificatesDir string
 }
 
-func newReset(a *app) *cobra.Command {
+func resetVerb(a *app) verb {
 	var opts resetOptions
-	cmd := &cobra.Command{
-		Use:     "reset",
-		Short:   "Undo what init did to this machine",
-		GroupID: groupLifecycle,
-		Long: `Stop the control plane in order and remove what the journal says that kubecrank made
+	return verb{
+		use:   "reset",
+		short: "Undo what init did to this machine",
+		group: groupLifecycle,
+		long: `Stop the control plane in order and remove what the journal says that kubecrank made
 on this machine, and only that. What was there before, and files that were changed
 by hand, are left and named.
 
 All data of the cluster is lost. Without a terminal to ask on, --force is needed.
 Killed half-way and run again, it finishes.`,
-		Example: `  # What would go, and what would stay
+		example: `  # What would go, and what would stay
   kubecrank reset --dry-run
 
   kubecrank reset --root /tmp/demo --force`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
-	}
-	output := addOutput(cmd, cmd.Flags(), "text", "json")
-	cmd.Flags().BoolVarP(&opts.force, "force", "f", false, "Do not ask.")
-	cmd.Flags().BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
-	cmd.Flags().StringSliceVar(&opts.ignorePreflight, "ignore-preflight-errors", nil,
-		"`Checks` whose errors are shown as warnings; 'all' for all of them.")
-	mustComplete(cmd, "ignore-preflight-errors", noFiles)
-	cmd.Flags().StringVar(&opts.config, "config", "", "kubeadm `file` with a ResetConfiguration; - for standard input.")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		opts.format = output.value
-		if opts.config != "" {
-			if err := a.resetFile(cmd.Flags(), &opts); err != nil {
-				return err
+		formats: []string{"text", "json"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.BoolVarP(&opts.force, "force", "f", false, "Do not ask.")
+			flags.BoolVar(&opts.dryRun, "dry-run", false, "Print what would be done, and change nothing.")
+			flags.StringSliceVar(&opts.ignorePreflight, "ignore-preflight-errors", nil,
+				"`Checks` whose errors are shown as warnings; 'all' for all of them.")
+			flags.StringVar(&opts.config, "config", "", "kubeadm `file` with a ResetConfiguration; - for standard input.")
+		},
+		run: func(ctx context.Context, c call) error {
+			opts.format = c.format
+			if opts.config != "" {
+				if err := a.resetFile(c.flags, &opts); err != nil {
+					return err
+				}
 			}
-		}
-		return a.untilInterrupted(cmd.Context(), plan.VerbReset, func(ctx context.Context) error { return a.runReset(ctx, opts) })
+			return a.untilInterrupted(ctx, plan.VerbReset, func(ctx context.Context) error { return a.runReset(ctx, opts) })
+		},
 	}
-	return cmd
 }
 
 func (a *app) runReset(ctx context.Context, opts resetOptions) error {

@@ -63,10 +63,10 @@ type globalFlags struct {
 // NewRoot builds the command tree. It is exported for the generator of the reference documentation.
 func NewRoot(stdio Stdio) *cobra.Command {
 	a := &app{stdio: stdio}
-	root := &cobra.Command{
-		Use:   "kubecrank",
-		Short: "Bring up a Kubernetes control plane on a bare machine",
-		Long: `kubecrank brings up a Kubernetes control plane on a bare machine: no kubelet, no
+	root := verb{
+		use:   "kubecrank",
+		short: "Bring up a Kubernetes control plane on a bare machine",
+		long: `kubecrank brings up a Kubernetes control plane on a bare machine: no kubelet, no
 container engine, no registry is needed. It renders etcd, kube-apiserver,
 kube-controller-manager and kube-scheduler as static pods, as kubeadm does, and
 keeps them running under its own supervisor.
@@ -74,7 +74,7 @@ keeps them running under its own supervisor.
 Each flag can also be given as an environment variable (--node-name is
 KUBECRANK_NODE_NAME) or in a settings file (see --settings). A flag on the
 command line wins over the environment, which wins over the file.`,
-		Example: `  # See what would be done to this machine; writes nothing, needs no root rights
+		example: `  # See what would be done to this machine; writes nothing, needs no root rights
   kubecrank init --dry-run
 
   # Bring up a control plane
@@ -84,19 +84,22 @@ command line wins over the environment, which wins over the file.`,
   kubecrank init --root /tmp/demo --apiserver-advertise-address 127.0.0.1
   kubecrank --root /tmp/demo kubectl get namespaces
   kubecrank reset --root /tmp/demo --force`,
-		Annotations:       nodelessVerb(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		TraverseChildren:  true, // flags before the verb belong to us, also with kubectl
-		Args:              unknownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.load(cmd) },
-	}
+		shared: true,
+		flags:  a.global.add,
+		values: map[string]completion{
+			"settings": func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+				return []cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt
+			},
+		},
+		nodeless: true,
+	}.command()
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.TraverseChildren = true // flags before the verb belong to us, also with kubectl
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.load(cmd) }
 	root.SetIn(stdio.In)
 	root.SetOut(stdio.Out)
 	root.SetErr(stdio.Err)
 	root.SetFlagErrorFunc(flagError)
-	a.global.add(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: groupLifecycle, Title: "Bring up and take down:"},
 		&cobra.Group{ID: groupOperate, Title: "Look at and work with what runs:"},
@@ -104,19 +107,13 @@ command line wins over the environment, which wins over the file.`,
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
-	root.AddCommand(
-		newCerts(a),
-		newConfig(a),
-		newInit(a),
-		newKubeconfig(a),
-		newKubectl(a),
-		newLogs(a),
-		newReset(a),
-		newStatus(a),
-		newSupervise(a),
-		newTimeline(a),
-		newVersion(a),
-	)
+	for _, v := range []verb{
+		certsVerb(a), configVerb(a), initVerb(a), kubeconfigVerb(a), logsVerb(a), resetVerb(a), statusVerb(a), superviseVerb(a),
+		timelineVerb(a), versionVerb(a),
+	} {
+		root.AddCommand(v.command())
+	}
+	root.AddCommand(newKubectl(a))
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Args = unknownCommand
@@ -125,7 +122,6 @@ command line wins over the environment, which wins over the file.`,
 		}
 		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
-	registerGlobalCompletions(root)
 	mergeFlags(root)
 	return root
 }
@@ -264,5 +260,16 @@ func oneArg(name string) cobra.PositionalArgs {
 			return withHint(usage("%q takes one %s, got %q", cmd.CommandPath(), name, strings.Join(args, " ")), helpHint(cmd))
 		}
 		return nil
+	}
+}
+
+// atMostOneArg allows one argument.
+func atMostOneArg(name string) cobra.PositionalArgs {
+	one := oneArg(name)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return one(cmd, args)
 	}
 }

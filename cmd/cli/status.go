@@ -12,7 +12,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -29,37 +30,38 @@ type statusOptions struct {
 	events bool
 }
 
-func newStatus(a *app) *cobra.Command {
+func statusVerb(a *app) verb {
 	var opts statusOptions
-	cmd := &cobra.Command{
-		Use:     "status [POD]",
-		Short:   "Show the static pods that the supervisor runs",
-		GroupID: groupOperate,
-		Long: `Show the static pods that the supervisor runs, and what is wrong with them; with the
+	return verb{
+		use:   "status [POD]",
+		short: "Show the static pods that the supervisor runs",
+		group: groupOperate,
+		long: `Show the static pods that the supervisor runs, and what is wrong with them; with the
 name of a pod (or name_namespace), all that is known of it, with its events.
 
 The exit code is 0 when all are ready, 4 when one is not, and 1 when no supervisor
 is running. With --events it is 0, and without a supervisor they are read from disk.`,
-		Example: `  kubecrank status
+		example: `  kubecrank status
   kubecrank status --watch
   kubecrank status etcd
   kubecrank status --events
   kubecrank status -o json | jq -r '.pods[] | select(.ready | not) | .name'`,
-		Args:              atMostOneArg("POD"),
-		ValidArgsFunction: a.completePods,
+		args:     atMostOneArg("POD"),
+		complete: a.completePods,
+		formats:  []string{"table", "json", "yaml"},
+		flags: func(flags *pflag.FlagSet) {
+			flags.BoolVarP(&opts.watch, "watch", "w", false,
+				"Go on and show every change, until Ctrl-C. A terminal is redrawn; JSON is one object per line.")
+			flags.BoolVar(&opts.events, "events", false, "What happened, instead of what is.")
+		},
+		run: func(ctx context.Context, c call) error {
+			opts.format = c.format
+			if len(c.args) > 0 {
+				opts.pod = c.args[0]
+			}
+			return a.runStatus(ctx, opts)
+		},
 	}
-	output := addOutput(cmd, cmd.Flags(), "table", "json", "yaml")
-	cmd.Flags().BoolVarP(&opts.watch, "watch", "w", false,
-		"Go on and show every change, until Ctrl-C. A terminal is redrawn; JSON is one object per line.")
-	cmd.Flags().BoolVar(&opts.events, "events", false, "What happened, instead of what is.")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		opts.format = output.value
-		if len(args) > 0 {
-			opts.pod = args[0]
-		}
-		return a.runStatus(cmd.Context(), opts)
-	}
-	return cmd
 }
 
 func (a *app) runStatus(ctx context.Context, opts statusOptions) error {

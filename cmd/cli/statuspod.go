@@ -9,7 +9,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -309,15 +308,4 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 		return &exitError{code: ExitInterrupted}
 	}
 	return a.explainNotRunning(errors.Join(failed, err))
-}
-
-// atMostOneArg allows one argument.
-func atMostOneArg(name string) cobra.PositionalArgs {
-	one := oneArg(name)
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return one(cmd, args)
-	}
 }

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
@@ -37,13 +36,13 @@ type superviseOptions struct {
 	adoptOnly    bool
 }
 
-func newSupervise(a *app) *cobra.Command {
+func superviseVerb(a *app) verb {
 	var opts superviseOptions
-	cmd := &cobra.Command{
-		Use:     "supervise",
-		Short:   "Run static pods in the foreground",
-		GroupID: groupLifecycle,
-		Long: `Run the static pods of a directory, a file or a URL, and keep them running, as a
+	return verb{
+		use:   "supervise",
+		short: "Run static pods in the foreground",
+		group: groupLifecycle,
+		long: `Run the static pods of a directory, a file or a URL, and keep them running, as a
 kubelet does with its static pods. No cluster is needed. init leaves one of these
 running in the background.
 
@@ -55,7 +54,7 @@ below --root (kind SupervisorConfiguration), if the defaults will not do.
 SIGTERM ends the supervisor and leaves the pods running; the next one adopts them
 without a restart. Ctrl-C (SIGINT) stops the pods in order first; a second Ctrl-C
 leaves the rest running.`,
-		Example: `  # The control plane that init made, for instance after a reboot
+		example: `  # The control plane that init made, for instance after a reboot
   kubecrank supervise
 
   # Any static pods, without a cluster; one file instead of a directory will do
@@ -64,32 +63,27 @@ leaves the rest running.`,
   # Pods from a URL that asks for a token, which no argument should hold
   export KUBECRANK_MANIFEST_URL_HEADER='Authorization: Bearer TOKEN'
   kubecrank supervise --manifest-url https://config.example.com/pods.yaml`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return a.runSupervise(cmd.Context(), cmd.Flags(), opts) },
+		flags: opts.add,
+		run:   func(ctx context.Context, c call) error { return a.runSupervise(ctx, c.flags, opts) },
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.manifestPath, "pod-manifest-path", "",
+}
+
+func (o *superviseOptions) add(flags *pflag.FlagSet) {
+	flags.StringVar(&o.manifestPath, "pod-manifest-path", "",
 		"Directory with static pods, or one `file`. Default: /etc/kubernetes/manifests, below --root.")
-	flags.StringVar(&opts.manifestURL, "manifest-url", "",
+	flags.StringVar(&o.manifestURL, "manifest-url", "",
 		"`URL` of a pod or a PodList; read beside the directory.")
-	flags.StringArrayVar(&opts.headers, "manifest-url-header", nil,
+	flags.StringArrayVar(&o.headers, "manifest-url-header", nil,
 		"`Header` to send to the URL, as 'Name: value'; may be given several times. Other users can read arguments: "+
 			"put a secret into KUBECRANK_MANIFEST_URL_HEADER or the settings file.")
-	flags.StringVar(&opts.nodeName, "node-name", "",
+	flags.StringVar(&o.nodeName, "node-name", "",
 		"The node's name, which ends the names of the pods. Default: init's, or else the host name, in lower case.")
-	flags.StringVar(&opts.nodeIP, "node-ip", "",
+	flags.StringVar(&o.nodeIP, "node-ip", "",
 		"The node's IP `address`, for pods that ask for status.hostIP. Default: init's.")
-	flags.StringVar(&opts.metrics, "metrics-address", "",
+	flags.StringVar(&o.metrics, "metrics-address", "",
 		"Loopback `address` and port for Prometheus metrics, such as 127.0.0.1:10260. Default: on the control socket alone.")
-	flags.BoolVar(&opts.adoptOnly, "adopt-only", false, "")
-	_ = flags.MarkHidden("adopt-only") // it exists: the line above makes it. Start nothing; a stop is coming.
-	mustComplete(cmd, "manifest-url", noFiles)
-	mustComplete(cmd, "manifest-url-header", noFiles)
-	mustComplete(cmd, "node-name", noFiles)
-	mustComplete(cmd, "node-ip", noFiles)
-	mustComplete(cmd, "metrics-address", noFiles)
-	return cmd
+	flags.BoolVar(&o.adoptOnly, "adopt-only", false, "")
+	_ = flags.MarkHidden("adopt-only") // an error means that there is no such flag
 }
 
 // startedBy is the environment variable in which init and reset leave their PID to a supervisor that they start.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,38 +9,33 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/spf13/cobra"
-
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
 	"github.com/kubecrank/kubecrank/runtime/timeline"
 )
 
-func newTimeline(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "timeline",
-		Short:   "Show what took how long in the last bring-up",
-		GroupID: groupOperate,
-		Long: `Show what took how long in the last bring-up: the phases of init and their longer
+func timelineVerb(a *app) verb {
+	return verb{
+		use:   "timeline",
+		short: "Show what took how long in the last bring-up",
+		group: groupOperate,
+		long: `Show what took how long in the last bring-up: the phases of init and their longer
 steps, the start of each container and when it became ready, and the chain of what
 the end waited for. It is the first thing to look at when a bring-up is slow.
 
 The last bring-up is that of the last init that changed something, or that of a
 later supervisor which found nothing running and started the pods by itself, as
 after a reboot. It is read from files: no supervisor need be running.`,
-		Example: `  kubecrank timeline
+		example: `  kubecrank timeline
 
   # A picture for a browser
   kubecrank timeline -o svg > timeline.svg
 
   # When did each container become ready?
   kubecrank timeline -o json | jq '.pods[] | {name, ready}'`,
-		Args:              noArgs,
-		ValidArgsFunction: noFiles,
+		formats: []string{"text", "json", "svg"},
+		run:     func(_ context.Context, c call) error { return a.runTimeline(c.format) },
 	}
-	output := addOutput(cmd, cmd.Flags(), "text", "json", "svg")
-	cmd.RunE = func(*cobra.Command, []string) error { return a.runTimeline(output.value) }
-	return cmd
 }
 
 func (a *app) runTimeline(format string) error {

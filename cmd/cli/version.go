@@ -1,12 +1,11 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	goruntime "runtime"
 	"runtime/debug"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime/payload"
@@ -35,20 +34,17 @@ type embeddedInfo struct {
 	Programs []string `json:"programs"`
 }
 
-func newVersion(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:         "version",
-		Short:       "Print the version of kubecrank and of the components inside it",
-		GroupID:     groupOther,
-		Args:        noArgs,
-		Annotations: nodelessVerb(),
-		Example: `  kubecrank version
+func versionVerb(a *app) verb {
+	return verb{
+		use:   "version",
+		short: "Print the version of kubecrank and of the components inside it",
+		group: groupOther,
+		example: `  kubecrank version
   kubecrank version -o json`,
-		ValidArgsFunction: noFiles,
+		formats:  []string{"text", "json", "yaml"},
+		nodeless: true,
+		run:      func(_ context.Context, c call) error { return a.runVersion(c.format) },
 	}
-	output := addOutput(cmd, cmd.Flags(), "text", "json", "yaml")
-	cmd.RunE = func(*cobra.Command, []string) error { return a.runVersion(output.value) }
-	return cmd
 }
 
 func (a *app) runVersion(format string) error {
