@@ -17,6 +17,9 @@ import (
 // BootID returns the random ID of this boot of the machine.
 func BootID() (string, error) { return Sysctl("kernel/random/boot_id") }
 
+// Self returns the number that /proc has for this process: in a PID namespace that /proc is not of, another one than os.Getpid.
+func Self() (string, error) { return os.Readlink("/proc/self") }
+
 // Sysctl returns the first line of a file of /proc/sys, such as "kernel/osrelease".
 func Sysctl(name string) (string, error) {
 	data, err := os.ReadFile("/proc/sys/" + name)

@@ -71,7 +71,7 @@ func (r *Runtime) reapOrphans(chosen func(pid int, stat procfs.Stat) bool) map[i
 
 // checkProc refuses a /proc of another PID namespace: each number in it would be somebody else's.
 func checkProc() error {
-	self, err := os.Readlink("/proc/self")
+	self, err := procfs.Self()
 	if err != nil || self != fmt.Sprint(os.Getpid()) {
 		return hinted{
 			error: fmt.Errorf("/proc is not that of this PID namespace: it says %q of process %d", self, os.Getpid()),
