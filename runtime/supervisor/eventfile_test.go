@@ -56,7 +56,7 @@ func TestEventsOutliveSupervisor(t *testing.T) {
 // A full file is put aside, and the next one says again whose events they are.
 func TestEventFileTurns(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "sub", "events.jsonl")
+	path := filepath.Join(t.TempDir(), "events.jsonl")
 	f := newEventFile(path, quiet())
 	f.limit = 2000
 	f.put(runtime.Event{Reason: reasonSession, Session: &runtime.Session{PID: 1, Boot: "b"}})
