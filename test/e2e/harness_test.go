@@ -95,6 +95,7 @@ func (n *node) cleanUp() {
 		n.t.Logf("still running, killed now: %s", p)
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
+	n.removeCgroups()
 	if err := os.RemoveAll(n.base); err != nil {
 		n.t.Errorf("cannot clean up: %v", err)
 	}

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,12 +14,13 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/kubecrank/kubecrank/procfs"
 )
 
-// snapshot is what init may change and reset must restore: files, processes
-// and listening sockets, one line each.
+// snapshot is what init may change and reset must restore: files, processes,
+// cgroups and listening sockets, one line each.
 func (n *node) snapshot() []string {
 	n.t.Helper()
 	lines := tree(n.t, n.base)
@@ -28,6 +31,9 @@ func (n *node) snapshot() []string {
 	}
 	for _, p := range n.processes() {
 		lines = append(lines, "process "+p.String())
+	}
+	for _, dir := range n.cgroups() {
+		lines = append(lines, "cgroup "+dir)
 	}
 	return append(lines, n.listeners()...)
 }
@@ -178,4 +184,52 @@ func (n *node) listeners() []string {
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// cgroups are the node's own in each hierarchy: kubecrank/<hash of the root>.
+func (n *node) cgroups() []string {
+	n.t.Helper()
+	sum := sha256.Sum256([]byte(filepath.Join("/", n.root)))
+	name := hex.EncodeToString(sum[:8])
+	mounts, err := procfs.Mounts()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var dirs []string
+	for _, m := range mounts {
+		if m.Type != "cgroup" && m.Type != "cgroup2" {
+			continue
+		}
+		_ = filepath.WalkDir(m.Point, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() || d.Name() != name {
+				return nil // what is gone by now is none
+			}
+			dirs = append(dirs, path)
+			return fs.SkipDir
+		})
+	}
+	return dirs
+}
+
+// removeCgroups removes those of a supervisor that was killed together with its pods.
+func (n *node) removeCgroups() {
+	n.t.Helper()
+	for _, top := range n.cgroups() {
+		var dirs []string
+		_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for _, dir := range slices.Backward(dirs) {
+			n.eventually(10*time.Second, "a cgroup can be removed", func() error {
+				if err := syscall.Rmdir(dir); !errors.Is(err, syscall.ENOENT) {
+					return err
+				}
+				return nil
+			})
+		}
+		_ = syscall.Rmdir(filepath.Dir(top)) // of all roots: it may be in use
+	}
 }

@@ -7,8 +7,8 @@
 // guardian is a "child subreaper" (prctl(2)): the kernel makes it the parent of
 // every orphan below it, so that a daemon is still its descendant. When the
 // tests have ended, or the launcher has (its end of a pipe closes), the guardian
-// kills what is left below it until nothing is. If the tests had passed, they
-// have failed now, for each test must end what it starts.
+// kills what is left below it until nothing is, and removes the cgroups of that.
+// If the tests had passed, they have failed now, for each test must end what it starts.
 package guardian
 
 import (
@@ -161,14 +161,14 @@ func reapUntil(pid int) unix.WaitStatus {
 // sweep waits so long for what runs below this process to end, and then kills it until nothing is left. It
 // returns what it had to kill.
 func sweep(wait time.Duration) (killed []string, err error) {
-	begin := time.Now()
+	begin, groups := time.Now(), make(cgroups)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		for pid := 1; pid > 0; {
 			pid, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil) // no child: -1
 		}
 		left, err := descendants(os.Getpid())
 		if err != nil || len(left) == 0 {
-			return killed, err
+			return killed, errors.Join(err, groups.remove())
 		}
 		waited := time.Since(begin)
 		if waited > wait+patient {
@@ -176,6 +176,7 @@ func sweep(wait time.Duration) (killed []string, err error) {
 		}
 		if waited >= wait {
 			for _, p := range left {
+				groups.add(p.pid)
 				if line := p.kill(); line != "" && !slices.Contains(killed, line) {
 					killed = append(killed, line)
 				}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,6 +40,12 @@ func play(scenario string) {
 	if err != nil {
 		panic(err)
 	}
+	if group := groupOf(pid); group != "" {
+		if err := errors.Join(os.MkdirAll(group, 0o755),
+			os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)); err != nil {
+			panic(err)
+		}
+	}
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		panic(err)
 	}
@@ -56,7 +63,19 @@ func play(scenario string) {
 	time.Sleep(time.Hour) // until it is ended
 }
 
-// Whatever ends the tests or go test, no process is left, be it stopped or a daemon, and the tests have failed.
+// groupOf is where the process runtime would keep the daemon, "" if this user or machine has no such place.
+func groupOf(pid int) string {
+	mounts, _ := procfs.Mounts()
+	for _, m := range mounts {
+		if m.Type == "cgroup2" && os.Geteuid() == 0 {
+			return filepath.Join(m.Point, "kubecrank", fmt.Sprint("guardian-", pid), "pod", "container")
+		}
+	}
+	return ""
+}
+
+// Whatever ends the tests or go test, no process is left, be it stopped or a daemon, nor its cgroup, and the tests have
+// failed.
 func TestNothingIsLeft(t *testing.T) {
 	for _, tt := range []struct {
 		scenario string
@@ -104,6 +123,14 @@ func TestNothingIsLeft(t *testing.T) {
 			for end := time.Now().Add(time.Minute); procfs.Runs(daemon); time.Sleep(10 * time.Millisecond) {
 				if tt.signal != syscall.SIGKILL || time.Now().After(end) { // else the guardian ends after its launcher
 					t.Fatalf("the daemon %d still runs\n%s", daemon, stderr.String())
+				}
+			}
+			for end, group := time.Now().Add(time.Minute), filepath.Dir(filepath.Dir(groupOf(daemon))); daemon != 0; time.Sleep(10 * time.Millisecond) {
+				if _, err := os.Lstat(group); err != nil || group == "." {
+					break
+				}
+				if tt.signal != syscall.SIGKILL || time.Now().After(end) {
+					t.Fatalf("the daemon's cgroup %s is left\n%s", group, stderr.String())
 				}
 			}
 			named := fmt.Sprintf("%d sleep 3600", daemon)
