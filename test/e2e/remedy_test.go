@@ -214,7 +214,7 @@ func followed() map[string]change {
 func (l *lab) follow(wants map[string]expectation) {
 	l.t.Helper()
 	before := l.look()
-	command := regexp.MustCompile(`'((?:sed -i|chmod|chown|mv|mount -o remount|kill -CONT) [^']*)'`)
+	command := regexp.MustCompile(`'((?:sed -i |chmod |chown |mv |mount -o remount,|kill -CONT )[^']*)'`)
 	for name, edit := range followed() {
 		want, there := wants[name]
 		if !there {
