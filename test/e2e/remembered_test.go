@@ -84,32 +84,34 @@ func (n *node) wantNone(when string) {
 // Whatever happened to the journal, reset does not say that there is nothing while a control plane runs: it names the
 // supervisor, and stops all of it if it is told to. init on such a root is one error.
 func TestResetWithoutJournal(t *testing.T) {
-	n := newNode(t)
-	journal := filepath.Join(n.root, "var/lib/kubecrank/journal.jsonl")
-	rewrite := func(change func(string) string) func() error {
-		return func() error {
-			data, err := os.ReadFile(journal)
+	journal := func(n *node) string { return filepath.Join(n.root, "var/lib/kubecrank/journal.jsonl") }
+	lost := func(n *node) error { return os.Remove(journal(n)) }
+	rewrite := func(change func(string) string) func(*node) error {
+		return func(n *node) error {
+			data, err := os.ReadFile(journal(n))
 			if err != nil {
 				return err
 			}
-			return os.WriteFile(journal, []byte(change(string(data))), 0o600)
+			return os.WriteFile(journal(n), []byte(change(string(data))), 0o600)
 		}
 	}
-	socket := filepath.Join(n.root, "run/kubecrank/supervisor.sock")
 	for _, c := range []struct {
 		name   string
-		damage func() error
+		damage func(n *node) error
 	}{
-		{"lost", func() error { return os.Remove(journal) }},
-		{"lost, with the socket", func() error { return errors.Join(os.Remove(journal), os.Remove(socket)) }},
+		{"lost", lost},
+		{"lost, with the socket", func(n *node) error {
+			return errors.Join(lost(n), os.Remove(filepath.Join(n.root, "run/kubecrank/supervisor.sock")))
+		}},
 		{"damaged", rewrite(func(s string) string { return strings.Replace(s, "\n{", "\n#", 3) })},
 		{"empty", rewrite(func(string) string { return "" })},
 		{"cut", rewrite(func(s string) string { return s[:strings.Index(s, `"phase":"certs"`)] })},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n.t = t
+			t.Parallel() // it mostly waits
+			n := newNode(t)
 			n.init()
-			if err := c.damage(); err != nil {
+			if err := c.damage(n); err != nil {
 				t.Fatal(err)
 			}
 			r := n.run(time.Minute, "reset")
@@ -124,9 +126,6 @@ func TestResetWithoutJournal(t *testing.T) {
 			n.wantNone("after: " + r.String())
 			if strings.Contains(r.stdout, "nothing to reset") {
 				t.Error(r)
-			}
-			if err := os.RemoveAll(n.root); err != nil {
-				t.Fatal(err)
 			}
 		})
 	}
