@@ -38,13 +38,15 @@ func signingCA(s *State) []plan.Check {
 	var seen []string
 	for _, word := range pod.Spec.Containers[0].Command {
 		flag, path, _ := strings.Cut(word, "=")
-		if !strings.HasPrefix(flag, "--cluster-signing-") || !strings.HasSuffix(flag, "cert-file") || path == "" || slices.Contains(seen, path) {
+		if !strings.HasPrefix(flag, "--cluster-signing-") || !strings.HasSuffix(flag, "cert-file") ||
+			path == "" || slices.Contains(seen, path) {
 			continue
 		}
 		seen = append(seen, path)
 		name := s.label("SigningCA", path)
 		if n := certificatesIn(s.Facts.Look(path).Data); n > 1 {
-			checks = append(checks, failed(name, fmt.Sprintf("%s holds %d certificates, and the controller manager signs with one alone", path, n),
+			checks = append(checks, failed(name,
+				fmt.Sprintf("%s holds %d certificates, and the controller manager signs with one alone", path, n),
 				"leave in it only the certificate that belongs to its key; a file with all of them can be trusted with the "+
 					"extra arguments client-ca-file of kube-apiserver and root-ca-file of kube-controller-manager")...)
 			continue

@@ -103,7 +103,8 @@ func volumesUsable(s *State) []plan.Check {
 			continue
 		}
 		checks = append(checks, failed(s.label("Volume", v.path), fmt.Sprintf("volume %q of %s wants %s at %s: there is %s",
-			v.name, strings.Join(v.pods, ", "), problem, v.path, describe(seen.Kind)), "put it there, or correct pathType of extraVolumes or the patch")...)
+			v.name, strings.Join(v.pods, ", "), problem, v.path, describe(seen.Kind)),
+			"put it there, or correct pathType of extraVolumes or the patch")...)
 	}
 	return checks
 }

@@ -9,7 +9,7 @@ import (
 var cases = []struct{ name, in, want string }{
 	{"plain", "ready: 1/1\n\tpid 7\n", "ready: 1/1\n\tpid 7\n"},
 	{"other scripts", "größe 日本語 ✓ 🙂 \u3000", "größe 日本語 ✓ 🙂 \u3000"},
-	{"colours", "\x1b[31mred\x1b[0m", `\x1b[31mred\x1b[0m`},
+	{"colors", "\x1b[31mred\x1b[0m", `\x1b[31mred\x1b[0m`},
 	{"window title", "\x1b]0;owned\x07", `\x1b]0;owned\x07`},
 	{"C1 as UTF-8", "\u009b2J", `\u009b2J`},
 	{"C1 as a byte", "\x9b2J", `\x9b2J`},

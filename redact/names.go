@@ -18,10 +18,13 @@ func Secret(name, value string) bool {
 		return false
 	}
 	strong := slices.ContainsFunc(words, func(w string) bool {
-		return slices.ContainsFunc([]string{"passw", "passphrase", "secret", "credential"}, func(s string) bool { return strings.Contains(w, s) })
+		return slices.ContainsFunc([]string{"passw", "passphrase", "secret", "credential"}, func(s string) bool {
+			return strings.Contains(w, s)
+		})
 	})
 	weak := slices.ContainsFunc(words, func(w string) bool {
-		return strings.Contains(w, "token") || strings.HasSuffix(w, "key") || slices.Contains([]string{"keys", "pwd", "pass", "creds", "jwt"}, w)
+		return strings.Contains(w, "token") || strings.HasSuffix(w, "key") ||
+			slices.Contains([]string{"keys", "pwd", "pass", "creds", "jwt"}, w)
 	})
 	if strings.IndexFunc(name, unicode.IsUpper) < 0 && !strings.Contains(name, "_") {
 		return (strong || weak) && (!harmless.MatchString(value) || isPassword(words) && value[0] != '/')

@@ -86,7 +86,8 @@ func (c checkedArgs) check(known flagcheck.Set, bad map[string]bool) (problems [
 
 // unlistedGate is the warning about a feature gate that may have had its time.
 func unlistedGate(name, gate string, component flagcheck.Component) string {
-	text := fmt.Sprintf("%s %s does not list feature gate %s: it does not exist, or it can no longer be changed", name, component.Version, gate)
+	text := fmt.Sprintf("%s %s does not list feature gate %s: it does not exist, or it can no longer be changed",
+		name, component.Version, gate)
 	if near := strictyaml.Nearest(gate, component.Gates); near != "" {
 		text += fmt.Sprintf("; did you mean %q?", near)
 	}

@@ -76,7 +76,8 @@ func (a *app) readCertificates(now time.Time) []certificateExpiry {
 			c := certificateExpiry{Name: e.Name, Path: files[e.File], Expires: e.Expires.UTC(), DaysLeft: e.Days}
 			c.remedy = fmt.Sprintf("kubecrank certs renew %s --restart%s", e.Name, a.rootFlag())
 			if e.CA == "" {
-				c.remedy = "kubecrank does not renew a certificate authority: make a new one before that day, and with it all that it has signed"
+				c.remedy = "kubecrank does not renew a certificate authority: make a new one before that day, " +
+					"and with it all that it has signed"
 			}
 			list = append(list, c)
 		}

@@ -141,7 +141,8 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&g.componentsDir, "components-dir", "",
 		"Directory with the component binaries, instead of those inside this program.")
 	flags.UintSliceVar(&g.trustOwners, trustOwner, nil,
-		"`UID` of a user whose directories are believed like root's and your own; for containers with odd owners. No settings file can set it.")
+		"`UID` of a user whose directories are believed like root's and your own; for containers with odd owners. "+
+			"No settings file can set it.")
 	flags.IntVar(&g.portOffset, "port-offset", 0,
 		"Number added to every port, so that several control planes run on one machine.")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false,

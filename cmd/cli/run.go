@@ -262,7 +262,8 @@ func (r *run) again() string {
 	if r.verb == plan.VerbReset {
 		return "run it again: it continues"
 	}
-	return fmt.Sprintf("run it again: it continues; 'kubecrank reset%s' undoes what was done, and the cluster's data is lost with it", r.app.rootFlag())
+	return fmt.Sprintf("run it again: it continues; 'kubecrank reset%s' undoes what was done, and the cluster's data is lost with it",
+		r.app.rootFlag())
 }
 
 // shorter leaves out the description of a step whose error says itself what could not be done.

@@ -46,10 +46,13 @@ func (c Config) Settled() Settled {
 		Init: kubeadmapi.InitConfiguration{
 			TypeMeta: kubeadmapi.TypeMeta{APIVersion: kubeadmapi.V1beta4, Kind: kindInit},
 			NodeRegistration: kubeadmapi.NodeRegistrationOptions{
-				Name: c.Node.Name, CRISocket: c.Node.CRISocket, Taints: c.Node.Taints, KubeletExtraArgs: documentArgs(c.Node.KubeletExtraArgs),
-				ImagePullPolicy: c.Node.ImagePullPolicy, ImagePullSerial: &c.Node.ImagePullSerial,
+				Name: c.Node.Name, CRISocket: c.Node.CRISocket, Taints: c.Node.Taints,
+				KubeletExtraArgs: documentArgs(c.Node.KubeletExtraArgs),
+				ImagePullPolicy:  c.Node.ImagePullPolicy, ImagePullSerial: &c.Node.ImagePullSerial,
 			},
-			LocalAPIEndpoint: kubeadmapi.APIEndpoint{AdvertiseAddress: documentAddr(c.Node.AdvertiseAddress), BindPort: int32(c.Node.BindPort)},
+			LocalAPIEndpoint: kubeadmapi.APIEndpoint{
+				AdvertiseAddress: documentAddr(c.Node.AdvertiseAddress), BindPort: int32(c.Node.BindPort),
+			},
 			Timeouts: &kubeadmapi.Timeouts{
 				ControlPlaneComponentHealthCheck: d(c.Timeouts.ControlPlaneComponentHealthCheck),
 				KubeletHealthCheck:               d(c.Timeouts.KubeletHealthCheck), KubernetesAPICall: d(c.Timeouts.KubernetesAPICall),
@@ -79,7 +82,9 @@ func (c Config) clusterDocument() kubeadmapi.ClusterConfiguration {
 			DNSDomain: c.Networking.DNSDomain,
 		},
 		KubernetesVersion: c.KubernetesVersion, ControlPlaneEndpoint: c.ControlPlaneEndpoint,
-		APIServer:         kubeadmapi.APIServer{ControlPlaneComponent: documentComponent(c.APIServer.Component), CertSANs: c.APIServer.CertSANs},
+		APIServer: kubeadmapi.APIServer{
+			ControlPlaneComponent: documentComponent(c.APIServer.Component), CertSANs: c.APIServer.CertSANs,
+		},
 		ControllerManager: documentComponent(c.ControllerManager), Scheduler: documentComponent(c.Scheduler),
 		DNS: kubeadmapi.DNS{ImageMeta: kubeadmapi.ImageMeta{ImageRepository: c.DNS.ImageRepository, ImageTag: c.DNS.ImageTag},
 			Disabled: c.DNS.Disabled},

@@ -19,7 +19,8 @@ func (c Config) validateArgs(k *checker) {
 			"Set the address with --apiserver-advertise-address or localAPIEndpoint.advertiseAddress.")
 	}
 	if v, ok := ArgValue(args, "bind-address"); ok && !answersAt(v, addr) {
-		k.arg(field, args, "bind-address", "the API server would not answer at the advertise address "+addr.String()+", which kubeconfigs and probes use",
+		k.arg(field, args, "bind-address",
+			"the API server would not answer at the advertise address "+addr.String()+", which kubeconfigs and probes use",
 			"Give that address, 0.0.0.0 or ::, or leave it out.")
 	}
 	if v, ok := ArgValue(args, "etcd-servers"); ok && c.Etcd.External == nil && !slices.Contains(strings.Split(v, ","), c.EtcdServers()) {
@@ -29,8 +30,10 @@ func (c Config) validateArgs(k *checker) {
 	const signing, verifying = "service-account-signing-key-file", "service-account-key-file"
 	_, signs := ArgValue(args, signing)
 	if _, verifies := ArgValue(args, verifying); signs && !verifies {
-		k.arg(field, args, signing, "the API server would refuse the tokens that it signs: it verifies them with "+path.Join(c.CertificatesDir, "sa.pub"),
-			"Give "+verifying+" with the public key that belongs to it, too, or put both keys at sa.key and sa.pub in the certificates directory.")
+		k.arg(field, args, signing,
+			"the API server would refuse the tokens that it signs: it verifies them with "+path.Join(c.CertificatesDir, "sa.pub"),
+			"Give "+verifying+" with the public key that belongs to it, too, "+
+				"or put both keys at sa.key and sa.pub in the certificates directory.")
 	}
 }
 
@@ -41,7 +44,8 @@ func (c Config) validateEtcdArgs(k *checker) {
 		return
 	}
 	if v, ok := ArgValue(args, "data-dir"); ok && path.Clean(v) != path.Clean(c.Etcd.DataDir) {
-		k.arg(field, args, "data-dir", "kubecrank makes, checks and resets the directory "+c.Etcd.DataDir, "Set it with etcd.local.dataDir.")
+		k.arg(field, args, "data-dir", "kubecrank makes, checks and resets the directory "+c.Etcd.DataDir,
+			"Set it with etcd.local.dataDir.")
 	}
 	for _, name := range []string{listenClientURLs, listenPeerURLs} {
 		if v, ok := ArgValue(args, name); ok {
@@ -132,7 +136,8 @@ func (c Config) validateNodeMasks(k *checker) {
 	}
 	for four, other := range map[bool]string{true: "node-cidr-mask-size-ipv6", false: "node-cidr-mask-size-ipv4"} {
 		if v, ok := ArgValue(args, other); ok && v != "0" && len(families) == 1 && families[four] {
-			k.arg(argsField, args, other, "no pod subnet is of that family, and the controller manager does not take it then", "Leave it out.")
+			k.arg(argsField, args, other, "no pod subnet is of that family, and the controller manager does not take it then",
+				"Leave it out.")
 			return
 		}
 	}

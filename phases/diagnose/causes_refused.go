@@ -18,7 +18,8 @@ func refusedCauses() []Cause {
 			Remedy:  "{mend}; if it comes from extraArgs, correct those, too",
 		},
 		{
-			Name: "credentials-refused", Summary: "kube-apiserver does not know a component's certificate, or the tokens of its controllers",
+			Name:     "credentials-refused",
+			Summary:  "kube-apiserver does not know a component's certificate, or the tokens of its controllers",
 			Programs: []string{controllerManager, scheduler},
 			Signs:    []string{`\bUnauthorized\b`},
 			Look:     func(Evidence, Values) Certainty { return Probable },
@@ -47,7 +48,8 @@ func probeRefused(e Evidence, v Values) Certainty {
 		v["mend"] = "'sed -i \"/--anonymous-auth=/d\" " + e.Manifest + "' takes it out; with --authentication-config, anonymous requests " +
 			"can be allowed for /livez and /readyz alone"
 	case e.Program == apiServer && v["value"] == "403":
-		v["mend"] = "use an --authorization-mode with RBAC in {manifest}, or let your authorizer allow anonymous requests for /livez and /readyz,"
+		v["mend"] = "use an --authorization-mode with RBAC in {manifest}, " +
+			"or let your authorizer allow anonymous requests for /livez and /readyz,"
 	case e.Flags["authorization-always-allow-paths"] != "":
 		v["why"] = ": --authorization-always-allow-paths=" + e.Flags["authorization-always-allow-paths"]
 	}
@@ -81,7 +83,8 @@ func managerCauses() []Cause {
 				"(and in extraArgs or --pod-network-cidr, if it comes from there); the pod is then started again at once",
 		},
 		{
-			Name: "several-ca-certificates", Summary: "the file of the CA that the controller manager signs with holds more than one certificate",
+			Name:     "several-ca-certificates",
+			Summary:  "the file of the CA that the controller manager signs with holds more than one certificate",
 			Programs: []string{controllerManager},
 			Signs:    []string{`expected 1 certificate, found (?P<value>\d+)`},
 			Look: func(e Evidence, v Values) Certainty {
@@ -92,7 +95,8 @@ func managerCauses() []Cause {
 				return Certain
 			},
 			Explain: "{file} holds {value} certificates, and the controller manager signs with one alone",
-			Remedy: "leave in {file} only the certificate that belongs to its key ('openssl x509 -in {file} -out {file}' keeps the first); " +
+			Remedy: "leave in {file} only the certificate that belongs to its key " +
+				"('openssl x509 -in {file} -out {file}' keeps the first); " +
 				"a file with all of them can be trusted with --client-ca-file and --root-ca-file",
 		},
 	}

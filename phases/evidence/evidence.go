@@ -84,7 +84,8 @@ func Gather(status runtime.Status, pod runtime.PodStatus, c runtime.ContainerSta
 	}
 	e.Paths = lookAt(append(pathsIn(text), e.Flags["data-dir"], e.Flags["cluster-signing-cert-file"]))
 	e.Certs = certFaults(own, server, o.Root, now)
-	if o.Names != nil && slices.ContainsFunc(text, regexp.MustCompile(`unknown flag|flag provided but not defined|feature gate|ParseBool`).MatchString) {
+	names := regexp.MustCompile(`unknown flag|flag provided but not defined|feature gate|ParseBool`)
+	if o.Names != nil && slices.ContainsFunc(text, names.MatchString) {
 		e.Names = o.Names(own.program)
 	}
 	return e

@@ -90,5 +90,6 @@ func (e *NotHealthyError) Hint() string {
 			return strings.Join(remedies, "\n")
 		}
 	}
-	return "'kubecrank status' and 'kubecrank logs COMPONENT' show more; correct the cause and run it again; 'kubecrank reset' undoes all, and all data of the cluster is lost with it"
+	return "'kubecrank status' and 'kubecrank logs COMPONENT' show more; correct the cause and run it again; " +
+		"'kubecrank reset' undoes all, and all data of the cluster is lost with it"
 }

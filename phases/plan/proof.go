@@ -43,6 +43,7 @@ type Proof struct {
 
 // prover looks for the proofs of one wait.
 type prover struct {
+	began   time.Time // of the wait
 	proofs  Proofs
 	api     Reader // nil: no credentials
 	health  *http.Client
@@ -61,8 +62,8 @@ func instancesOf(pod runtime.PodStatus) instances {
 	return instances(b.String())
 }
 
-func newProver(n *Node, proofs Proofs) (*prover, error) {
-	p := &prover{proofs: proofs, proven: map[string]instances{}, missing: map[string]string{},
+func newProver(n *Node, proofs Proofs, began time.Time) (*prover, error) {
+	p := &prover{began: began, proofs: proofs, proven: map[string]instances{}, missing: map[string]string{},
 		// As a probe: the certificate is one that the component has made for itself.
 		health: &http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
 	for _, path := range proofs.Kubeconfigs {

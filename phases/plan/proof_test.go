@@ -154,7 +154,7 @@ func TestListsController(t *testing.T) {
 			}
 			_, _ = w.Write([]byte(body))
 		}))
-		p, err := newProver(&Node{}, Proofs{})
+		p, err := newProver(&Node{}, Proofs{}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

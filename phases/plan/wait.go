@@ -68,7 +68,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 	var last runtime.Status
 	var old oldFailures
 	exam := newExaminer(n, start)
-	prover, err := newProver(n, s.Proofs)
+	prover, err := newProver(n, s.Proofs, start)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -82,7 +82,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 					return Outcome{}, err
 				}
 			}
-			if err := s.tellReady(limit, n, status, ready, prover, start); err != nil {
+			if err := s.tellReady(limit, n, status, ready, prover); err != nil {
 				return Outcome{}, err
 			}
 			if len(ready) == len(s.Pods) && s.stayed(limit, n, ready) {
@@ -108,9 +108,7 @@ func (s WaitHealthy) wait(ctx context.Context, n *Node) (Outcome, error) {
 }
 
 // tellReady keeps in ready the pods that are ready and at work, with the instances that are.
-func (s WaitHealthy) tellReady(ctx context.Context, n *Node, status runtime.Status, ready map[string]instances, p *prover,
-	start time.Time,
-) error {
+func (s WaitHealthy) tellReady(ctx context.Context, n *Node, status runtime.Status, ready map[string]instances, p *prover) error {
 	for _, pod := range status.Pods {
 		if !slices.Contains(s.Pods, pod.Name) {
 			continue
@@ -128,7 +126,7 @@ func (s WaitHealthy) tellReady(ctx context.Context, n *Node, status runtime.Stat
 			delete(ready, pod.Name) // not any more
 		case !told || was != now:
 			ready[pod.Name] = now
-			n.Tell(fmt.Sprintf("%s is ready after %.1f s", pod.Name, time.Since(start).Seconds()))
+			n.Tell(fmt.Sprintf("%s is ready after %.1f s", pod.Name, time.Since(p.began).Seconds()))
 		}
 	}
 	return nil

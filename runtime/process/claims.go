@@ -24,7 +24,7 @@ type Claim struct {
 }
 
 // Claims lists the processes that say they belong to containers of a root, "" for the host. Any user can write that
-// into an environment, so it proves nothing: it is for a person to read. Nothing is ever signalled because of it.
+// into an environment, so it proves nothing: it is for a person to read. Nothing ever gets a signal because of it.
 func Claims(root string) ([]Claim, error) {
 	if root == "" {
 		root = "/"

@@ -15,11 +15,12 @@
 // No signal is ever sent to a PID. A pidfd is opened first, then the process behind it is identified, and
 // then the signal goes through the pidfd: a PID that was reused in between cannot be hit.
 //
-// What is as in a container: the program is the first process of its session, and when it ends, all that it
-// started ends; standard input is empty; umask is 0022; no descriptor is inherited; root has the capabilities that
-// container engines leave it, and more only if the pod adds them or is privileged. A cgroup keeps its processes together, and its limits. Volumes that are
-// read-only or elsewhere than on the host are mounted in a namespace of the container's own. Where we may not
-// make those, what needs them is refused, but for readOnly at a path's own place, which every kubeadm manifest has.
+// What is as in a container: the program is the first process of its session, and when it ends, all that it started
+// ends; standard input is empty; umask is 0022; no descriptor is inherited; root has the capabilities that container
+// engines leave it, and more only if the pod adds them or is privileged. A cgroup keeps its processes together, and its
+// limits. Volumes that are read-only or elsewhere than on the host are mounted in a namespace of the container's own.
+// Where we may not make those, what needs them is refused, but for readOnly at a path's own place, which every kubeadm
+// manifest has.
 //
 // What is not: the network, processes and users are the host's, and the RuntimeDefault seccomp and AppArmor profiles are
 // not applied. What a pod asks for beyond that, and cannot have, is refused (see Refuse).

@@ -52,7 +52,7 @@ func first() {
 		})
 		all.Go(func() { // os/exec, as flag checks use it
 			if err := exec.Command("sh", "-c", "exit 6").Run(); err == nil || err.Error() != "exit status 6" {
-				fail(fmt.Errorf("os/exec: %v", err))
+				fail(fmt.Errorf("os/exec: %w", err))
 			}
 		})
 	}
@@ -88,14 +88,14 @@ func orphan(rt *Runtime, name string) error {
 		return err
 	}
 	if _, code, err := c.(runtime.Execer).Exec(ctx, []string{"sh", "-c", "(sleep 0.02 &) ; exit 3"}); err != nil || code != 3 {
-		return fmt.Errorf("exec: %d, %v", code, err)
+		return fmt.Errorf("exec: %d, %w", code, err)
 	}
 	if err := os.WriteFile(end, nil, 0o600); err != nil {
 		return err
 	}
 	exit, err := c.Wait(ctx)
 	if err != nil || exit.Code != 7 {
-		return fmt.Errorf("exit %+v, %v", exit, err)
+		return fmt.Errorf("exit %+v, %w", exit, err)
 	}
 	if err := c.Stop(ctx, 0); err != nil {
 		return err

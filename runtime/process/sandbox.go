@@ -154,7 +154,8 @@ func (s *sandbox) run(l launch, name string, restart int, log *os.File) (*contai
 	c := s.rt.newContainer(record{
 		Version: recordVersion, Root: s.rt.root, BootID: s.rt.bootID,
 		Namespace: s.key.namespace, Pod: s.key.name, UID: s.key.uid, Container: name, Restart: restart, SpecHash: s.pod.Hash,
-		PID: pid, Start: stat.Start, StartedAt: started, Marker: m.String(), LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
+		PID: pid, Start: stat.Start, StartedAt: started, Marker: m.String(),
+		LogPath: log.Name(), Dir: l.dir, User: l.user, Limits: l.limits,
 		Mounts: l.view != nil, Cgroup: l.group,
 	})
 	c.child, c.env = true, l.env

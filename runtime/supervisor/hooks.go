@@ -133,7 +133,8 @@ func hookRequest(ctx context.Context, address string, headers []corev1.HTTPHeade
 		req.Header.Add(h.Name, h.Value)
 	}
 	// As the kubelet: the target is the pod itself, so its certificate is not checked.
-	transport := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 1 << 20, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	transport := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 1 << 20}
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
 		return err

@@ -110,7 +110,8 @@ func (s *supervisor) writeMetrics(w io.Writer) {
 	probes := family{name: "probe_total", kind: counter, help: "Probes by result, early ones included."}
 	events := family{name: "events_total", kind: counter, help: "Events by reason."}
 
-	certs := family{name: "certificate_remaining_seconds", kind: gauge, help: "How long the certificate is valid yet; negative once it has expired."}
+	certs := family{name: "certificate_remaining_seconds", kind: gauge,
+		help: "How long the certificate is valid yet; negative once it has expired."}
 
 	status := s.statusNow()
 	ready.add(bit(status.Ready))

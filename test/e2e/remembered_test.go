@@ -70,7 +70,7 @@ func TestRemembered(t *testing.T) {
 	n.wantNone("after the reset")
 }
 
-// wantNone fails the test if something of the node runs. What was just signalled may take a moment.
+// wantNone fails the test if something of the node runs. What just got a signal may take a moment.
 func (n *node) wantNone(when string) {
 	n.t.Helper()
 	n.eventually(30*time.Second, "nothing runs "+when, func() error {

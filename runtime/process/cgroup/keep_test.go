@@ -60,7 +60,7 @@ func TestRealFreezer(t *testing.T) {
 	t.Parallel()
 	dir := fmt.Sprint("/sys/fs/cgroup/freezer/kubecrank-keep-", os.Getpid())
 	inside := filepath.Join(dir, "inside")
-	if err := os.MkdirAll(inside, 0o755); err != nil { //nolint:forbidigo // the kernel's own files
+	if err := os.MkdirAll(inside, 0o755); err != nil {
 		t.Skipf("needs the freezer of cgroup v1: %v", err)
 	}
 	group := Group{{Path: dir}}
