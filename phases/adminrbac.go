@@ -9,21 +9,22 @@ import (
 	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // adminRBAC binds the group of admin.conf to cluster-admin, as the user of
 // super-admin.conf (kubeadm's EnsureAdminClusterRoleBinding, KEP-4214).
 func adminRBAC(s *State) ([]plan.Step, error) {
-	var steps []plan.Step
+	var list []plan.Step
 	for _, obj := range cluster.AdminRBAC() {
-		steps = append(steps, plan.ApplyObject{
+		list = append(list, steps.ApplyObject{
 			Object:     obj,
 			Server:     localServer(s.Config),
 			Kubeconfig: filepath.Join(s.Paths.Kubernetes, pki.SuperAdminConf),
-			Timeout:    plan.Span(s.Config.Timeouts.KubernetesAPICall),
+			Timeout:    steps.Span(s.Config.Timeouts.KubernetesAPICall),
 		})
 	}
-	return steps, nil
+	return list, nil
 }
 
 // localServer is this node's own API server: the control plane endpoint may be

@@ -11,6 +11,8 @@ import (
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // VerbRenew is the verb of `certs renew` in plans and in the journal.
@@ -24,7 +26,7 @@ type Renewable struct {
 	Pod string
 	// signer is the path of the CA's key.
 	signer string
-	step   func(plan.Issuing) plan.Step
+	step   func(steps.Issuing) plan.Step
 }
 
 // Renewables lists the certificates and kubeconfigs of a control plane, in the
@@ -38,15 +40,15 @@ func Renewables(cfg config.Config) []Renewable {
 			continue
 		}
 		all = append(all, Renewable{Name: spec.PhaseName(), Path: filepath.Join(s.Paths.PKI, spec.CertFile()), Pod: podOf(spec.PhaseName()),
-			signer: key(spec.Signer), step: func(i plan.Issuing) plan.Step { return plan.RenewCertificate{Spec: spec, Issuing: i} }})
+			signer: key(spec.Signer), step: func(i steps.Issuing) plan.Step { return steps.RenewCertificate{Spec: spec, Issuing: i} }})
 	}
 	for _, spec := range pki.KubeconfigSpecs(cfg) {
 		if spec.Name == pki.KubeletConf { // the kubelet renews it by itself
 			continue
 		}
 		all = append(all, Renewable{Name: spec.Name, Path: filepath.Join(s.Paths.Kubernetes, spec.Name), Pod: podOf(spec.Name),
-			signer: key("ca"), step: func(i plan.Issuing) plan.Step {
-				return plan.RenewKubeconfig{Name: spec.Name, Dir: s.Paths.Kubernetes, Issuing: i}
+			signer: key("ca"), step: func(i steps.Issuing) plan.Step {
+				return steps.RenewKubeconfig{Name: spec.Name, Dir: s.Paths.Kubernetes, Issuing: i}
 			}})
 	}
 	return all
@@ -102,7 +104,7 @@ func Renew(cfg config.Config, f facts.Facts, name string) (p plan.Plan, pods []s
 	}
 	checks := ignore(privileged(s), cfg.IgnorePreflightErrors)
 	p = plan.Plan{Verb: VerbRenew, Phases: []plan.Phase{
-		{Name: "preflight", Short: "check that this user may renew certificates", Steps: steps(checks)}, renew,
+		{Name: "preflight", Short: "check that this user may renew certificates", Steps: checkSteps(checks)}, renew,
 	}}
 	if failed := plan.Preflight(checks); failed != nil {
 		return p, pods, failed
@@ -116,9 +118,9 @@ func Renew(cfg config.Config, f facts.Facts, name string) (p plan.Plan, pods []s
 // skip says why "all" leaves a certificate out, "" if it does not.
 func (r Renewable) skip(f facts.Facts) string {
 	switch {
-	case f.Look(r.Path).Kind == plan.Absent:
+	case f.Look(r.Path).Kind == resource.Absent:
 		return fmt.Sprintf("%s is not there, and was left out.", r.Path)
-	case f.Look(r.signer).Kind == plan.Absent:
+	case f.Look(r.signer).Kind == resource.Absent:
 		return fmt.Sprintf("%s was left out: the key of its certificate authority is not on this machine.", r.Path)
 	}
 	return ""

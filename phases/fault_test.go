@@ -21,8 +21,10 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/test/guardian"
 )
 
@@ -42,7 +44,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		uid, gid := plan.Owner(info)
+		uid, gid := resource.Owner(info)
 		entry := fmt.Sprintf("%s %d:%d", info.Mode(), uid, gid)
 		if info.Mode().IsRegular() {
 			data, err := os.ReadFile(path)
@@ -124,12 +126,12 @@ type boundary struct {
 	at   func()
 }
 
-func (b *boundary) Report(e plan.Event) {
+func (b *boundary) Report(e apply.Event) {
 	if e.Phase == "preflight" || e.Phase == "summary" {
 		return
 	}
-	stepDone := e.Moment == plan.StepEnded && (e.State == plan.New || e.State == plan.Changed)
-	if !stepDone && e.Moment != plan.PhaseIntended && e.Moment != plan.PhaseEnded {
+	stepDone := e.Moment == apply.StepEnded && (e.State == plan.New || e.State == plan.Changed)
+	if !stepDone && e.Moment != apply.PhaseIntended && e.Moment != apply.PhaseEnded {
 		return
 	}
 	b.seen++
@@ -187,7 +189,7 @@ func TestInitThenReset(t *testing.T) {
 	}
 }
 
-func leftPaths(r plan.Result) []string {
+func leftPaths(r apply.Result) []string {
 	var paths []string
 	for _, l := range r.Left {
 		paths = append(paths, l.Path)

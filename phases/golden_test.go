@@ -13,7 +13,10 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -37,14 +40,16 @@ func golden(t *testing.T, name string, got []byte) {
 
 // bareMachine is a machine written by hand: root, two CPUs, nothing of ours on it.
 func bareMachine() facts.Facts {
-	dir := func(names ...string) plan.Seen { return plan.Seen{Kind: plan.Directory, Mode: 0o755, Names: names} }
+	dir := func(names ...string) resource.Seen {
+		return resource.Seen{Kind: resource.Directory, Mode: 0o755, Names: names}
+	}
 	place := facts.Place{Existing: "/", Writable: true, FreeBytes: 50 << 30}
 	return facts.Facts{
 		Now: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), Hostname: "Node-1", KernelRelease: "6.1.0-13-amd64", CPUs: 2, MemoryMiB: 4096,
 		Limits:         facts.Limits{OpenFiles: 524288, InotifyInstances: 128, InotifyWatches: 8192},
 		Addresses:      []netip.Addr{netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("127.0.0.1")},
 		DefaultAddress: netip.MustParseAddr("10.0.0.5"),
-		Files: map[string]plan.Seen{
+		Files: map[string]resource.Seen{
 			"/etc": dir("hosts"), "/var": dir("lib", "log"), "/var/lib": dir("dpkg"), "/var/log": dir("syslog"), "/run": dir("lock"),
 		},
 		Places: map[string]facts.Place{
@@ -121,10 +126,10 @@ func TestInitPlanExternalEtcd(t *testing.T) {
 			t.Errorf("phase %s has steps %v", ph.Name, ph.Steps)
 		}
 		for _, s := range ph.Steps {
-			if d, ok := s.(plan.MakeDir); ok && d.Path == "/var/lib/etcd" {
+			if d, ok := s.(steps.MakeDir); ok && d.Path == "/var/lib/etcd" {
 				t.Error("the data directory is made")
 			}
-			if w, ok := s.(plan.WaitHealthy); ok && len(w.Pods) != 3 {
+			if w, ok := s.(steps.WaitHealthy); ok && len(w.Pods) != 3 {
 				t.Errorf("it waits for %v", w.Pods)
 			}
 			if c, ok := s.(plan.Check); ok && (c.Name == "Port-2379" || c.Name == "DiskSpace--var-lib-etcd") {
@@ -137,27 +142,27 @@ func TestInitPlanExternalEtcd(t *testing.T) {
 // The plan of reset: in reverse, our own directories last, what was there before named and left.
 func TestResetPlan(t *testing.T) {
 	f := bareMachine()
-	made := func(order int, kind plan.MadeKind, path string) plan.Owned {
-		return plan.Owned{Made: plan.Made{Kind: kind, Path: path}, Done: true, Order: order, Sums: []string{"aa"}}
+	made := func(order int, kind resource.MadeKind, path string) resource.Owned {
+		return resource.Owned{Made: resource.Made{Kind: kind, Path: path}, Done: true, Order: order, Sums: []string{"aa"}}
 	}
-	f.History = plan.History{Records: 9, Verb: "init", Done: true, SetUp: true, Before: map[string]plan.Made{
-		"/var/log/pods": {Kind: plan.MadeDir, Path: "/var/log/pods", Existed: true},
-		"/var/lib/gone": {Kind: plan.MadeDir, Path: "/var/lib/gone", Existed: true},
-	}, Owned: map[string]plan.Owned{}}
-	for _, o := range []plan.Owned{
-		made(1, plan.MadeTree, "/var/lib/kubecrank"), made(2, plan.MadeTree, "/run/kubecrank"), made(3, plan.MadeTree,
+	f.History = journal.History{Records: 9, Verb: "init", Done: true, SetUp: true, Before: map[string]resource.Made{
+		"/var/log/pods": {Kind: resource.MadeDir, Path: "/var/log/pods", Existed: true},
+		"/var/lib/gone": {Kind: resource.MadeDir, Path: "/var/lib/gone", Existed: true},
+	}, Owned: map[string]resource.Owned{}}
+	for _, o := range []resource.Owned{
+		made(1, resource.MadeTree, "/var/lib/kubecrank"), made(2, resource.MadeTree, "/run/kubecrank"), made(3, resource.MadeTree,
 			"/var/lib/kubecrank/components"),
-		made(4, plan.MadeDir, "/etc/kubernetes"), made(5, plan.MadeDir, "/etc/kubernetes/pki"), made(6, plan.MadeFile,
+		made(4, resource.MadeDir, "/etc/kubernetes"), made(5, resource.MadeDir, "/etc/kubernetes/pki"), made(6, resource.MadeFile,
 			"/etc/kubernetes/pki/ca.crt"),
-		made(7, plan.MadeFile, "/etc/kubernetes/pki/ca.key"), made(8, plan.MadeTree, "/var/lib/etcd"),
-		made(9, plan.MadeEntries, "/var/log/pods/kube-system_etcd-node-1_*"), made(10, plan.MadeProc, "/run/kubecrank/supervisor.sock"),
+		made(7, resource.MadeFile, "/etc/kubernetes/pki/ca.key"), made(8, resource.MadeTree, "/var/lib/etcd"),
+		made(9, resource.MadeEntries, "/var/log/pods/kube-system_etcd-node-1_*"), made(10, resource.MadeProc, "/run/kubecrank/supervisor.sock"),
 	} {
 		f.History.Owned[o.Path] = o
-		f.Files[o.Path] = plan.Seen{Kind: plan.Directory}
+		f.Files[o.Path] = resource.Seen{Kind: resource.Directory}
 	}
-	f.Files["/etc/kubernetes/pki/ca.crt"] = plan.Seen{Kind: plan.Regular, SHA256: "aa"}
-	f.Files["/etc/kubernetes/pki/ca.key"] = plan.Seen{Kind: plan.Regular, SHA256: "edited"}
-	f.Files["/var/log/pods"] = plan.Seen{Kind: plan.Directory, Names: []string{}}
+	f.Files["/etc/kubernetes/pki/ca.crt"] = resource.Seen{Kind: resource.Regular, SHA256: "aa"}
+	f.Files["/etc/kubernetes/pki/ca.key"] = resource.Seen{Kind: resource.Regular, SHA256: "edited"}
+	f.Files["/var/log/pods"] = resource.Seen{Kind: resource.Directory, Names: []string{}}
 	p, err := Reset(bareConfig(f, nil), f)
 	if err != nil {
 		t.Fatal(err)

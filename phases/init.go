@@ -10,6 +10,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -36,7 +37,7 @@ func initPhases() []phase {
 // withoutCounterpart are kubeadm's phases of a verb that have nothing like them
 // here (cmd/kubeadm/app/cmd/init.go): a kubeadm file that skips them gets what it asks for.
 func withoutCounterpart(verb string) []string {
-	if verb != plan.VerbInit {
+	if verb != journal.VerbInit {
 		return nil
 	}
 	return []string{"kubelet-start", "certs/all", "kubeconfig/all", "control-plane/all",
@@ -55,9 +56,9 @@ func InitPhases() []PhaseInfo { return infos(initPhases()) }
 // can show it: a *plan.RefusedError if the node was set up with another
 // configuration, or if files that are not ours are in the way; a
 // *plan.PreflightError if checks fail that are not ignored. With any other
-// error (*UnknownPhaseError, *MissingCAError, *plan.JournalError) there is no plan.
+// error (*UnknownPhaseError, *MissingCAError, *journal.Error) there is no plan.
 func Init(cfg config.Config, f facts.Facts, payload Payload) (plan.Plan, error) {
-	list, err := without(plan.VerbInit, initPhases(), cfg.SkipPhases)
+	list, err := without(journal.VerbInit, initPhases(), cfg.SkipPhases)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -69,7 +70,7 @@ func InitPhase(name string, cfg config.Config, f facts.Facts, payload Payload) (
 	list := initPhases()
 	only, ok := find(list, name)
 	if !ok {
-		return plan.Plan{}, &UnknownPhaseError{Verb: plan.VerbInit, Name: name, Known: names(list)}
+		return plan.Plan{}, &UnknownPhaseError{Verb: journal.VerbInit, Name: name, Known: names(list)}
 	}
 	return initPlan(cfg, f, payload, []phase{only})
 }
@@ -88,12 +89,12 @@ func initPlan(cfg config.Config, f facts.Facts, payload Payload, list []phase) (
 		}
 	}
 	s := &State{Config: cfg, Paths: cfg.Paths(), Facts: f, Payload: payload, Manifests: files, Remarks: remarks}
-	p, err := build(plan.VerbInit, list, s)
+	p, err := build(journal.VerbInit, list, s)
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	p.SetsUp = slices.ContainsFunc(list, func(ph phase) bool { return ph.name == "supervise" })
-	p.Node = plan.Identity{Name: cfg.Node.Name, AdvertiseAddress: cfg.Node.AdvertiseAddress.String()}
+	p.Node = journal.Identity{Name: cfg.Node.Name, AdvertiseAddress: cfg.Node.AdvertiseAddress.String()}
 	settled := cfg.Settled()
 	p.Settled = &settled
 	refused := refuse(p, f)

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -120,7 +122,7 @@ var testPayload = Payload{Digest: "cafe", Size: 1000}
 type machine struct {
 	root     string
 	sup      *fakeSupervisor
-	progress plan.Progress
+	progress apply.Progress
 	change   func(*config.Config) // of testConfig; nil: nothing
 }
 
@@ -144,7 +146,7 @@ func look(ctx context.Context, cfg config.Config) (facts.Facts, error) {
 }
 
 // run does what cmd/cli does: plan, lock, plan again, apply, release.
-func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, error)) (result plan.Result, err error) {
+func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, error)) (result apply.Result, err error) {
 	cfg := m.config()
 	f, err := look(ctx, cfg)
 	if err != nil {
@@ -153,7 +155,7 @@ func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, e
 	if _, err := build(f); err != nil {
 		return result, err
 	}
-	lock, err := plan.AcquireLock(cfg.Paths(), "test")
+	lock, err := journal.Acquire(cfg.Paths(), "test")
 	if err != nil {
 		return result, err
 	}
@@ -165,21 +167,21 @@ func (m *machine) run(ctx context.Context, build func(facts.Facts) (plan.Plan, e
 	if err != nil {
 		return result, err
 	}
-	journal, err := plan.OpenJournal(cfg.Root, cfg.Paths())
+	journalFile, err := journal.Open(cfg.Root, cfg.Paths())
 	if err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
-	return plan.Apply(ctx, p, &plan.Node{
-		Root: cfg.Root, Paths: cfg.Paths(), Lock: lock, Journal: journal, Supervisor: m.sup,
-		Components: fakeComponents{}, API: fakeAPI{}, Progress: m.progress, Now: time.Now,
-	})
+	defer func() { err = errors.Join(err, journalFile.Close()) }()
+	return apply.Run(ctx, p, &plan.Node{
+		Root: cfg.Root, Paths: cfg.Paths(), Lock: lock, Journal: journalFile, Supervisor: m.sup,
+		Components: fakeComponents{}, API: fakeAPI{}, Now: time.Now,
+	}, m.progress)
 }
 
-func (m *machine) init(ctx context.Context) (plan.Result, error) {
+func (m *machine) init(ctx context.Context) (apply.Result, error) {
 	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Init(m.config(), f, testPayload) })
 }
 
-func (m *machine) reset(ctx context.Context) (plan.Result, error) {
+func (m *machine) reset(ctx context.Context) (apply.Result, error) {
 	return m.run(ctx, func(f facts.Facts) (plan.Plan, error) { return Reset(m.config(), f) })
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // part is one of kubeadm's sub-phases, which can be run and skipped one by one.
@@ -27,8 +29,8 @@ type part struct {
 func (ph phase) choose(keep func(part string) bool) phase {
 	all := ph.steps
 	ph.steps = func(s *State) ([]plan.Step, error) {
-		steps, err := all(s)
-		kept := slices.DeleteFunc(steps, func(step plan.Step) bool {
+		list, err := all(s)
+		kept := slices.DeleteFunc(list, func(step plan.Step) bool {
 			has := func(p part) bool { return p.has(step) }
 			kept := func(p part) bool { return p.has(step) && keep(p.name) }
 			return slices.ContainsFunc(ph.parts, has) && !slices.ContainsFunc(ph.parts, kept)
@@ -39,10 +41,10 @@ func (ph phase) choose(keep func(part string) bool) phase {
 }
 
 // isUnusedDir says whether a step makes a directory that nothing is put into.
-func isUnusedDir(step plan.Step, steps []plan.Step) bool {
-	dir, ok := step.(plan.MakeDir)
-	return ok && !dir.Tree && !slices.ContainsFunc(steps, func(other plan.Step) bool {
-		_, isDir := other.(plan.MakeDir)
+func isUnusedDir(step plan.Step, list []plan.Step) bool {
+	dir, ok := step.(steps.MakeDir)
+	return ok && !dir.Tree && !slices.ContainsFunc(list, func(other plan.Step) bool {
+		_, isDir := other.(steps.MakeDir)
 		at, ok := other.(interface{ Where() string })
 		return !isDir && ok && strings.HasPrefix(at.Where(), dir.Path+"/")
 	})
@@ -73,7 +75,7 @@ func certParts() []part {
 	var list []part
 	for _, spec := range pki.Specs(cfg) {
 		p := part{name: spec.PhaseName(), short: "make the certificate authority " + spec.CommonName, has: func(step plan.Step) bool {
-			issue, ok := step.(plan.IssueCertificate)
+			issue, ok := step.(steps.IssueCertificate)
 			return ok && issue.Spec.Name == spec.Name
 		}}
 		if !spec.IsCA() {
@@ -83,7 +85,7 @@ func certParts() []part {
 		list = append(list, p)
 	}
 	return append(list, part{name: "sa", short: "make the key pair that signs service account tokens", has: func(step plan.Step) bool {
-		_, ok := step.(plan.MakeServiceAccountKey)
+		_, ok := step.(steps.MakeServiceAccountKey)
 		return ok
 	}})
 }
@@ -100,7 +102,7 @@ func kubeconfigParts() []part {
 		{pki.SchedulerConf, "write the kubeconfig of kube-scheduler"},
 	} {
 		list = append(list, part{strings.TrimSuffix(file.name, ".conf"), file.short, ca, func(step plan.Step) bool {
-			conf, ok := step.(plan.WriteKubeconfig)
+			conf, ok := step.(steps.WriteKubeconfig)
 			return ok && conf.Spec.Name == file.name
 		}})
 	}
@@ -116,13 +118,13 @@ func controlPlaneParts() []part {
 	var list []part
 	for _, name := range []string{manifests.APIServer, manifests.ControllerManager, manifests.Scheduler} {
 		list = append(list, part{componentPart(name), "write the static pod manifest of " + name, nil, func(step plan.Step) bool {
-			if own, ok := step.(plan.Own); ok {
+			if own, ok := step.(steps.Own); ok {
 				return slices.Contains(own.For, name)
 			}
-			if volume, ok := step.(plan.MakeVolume); ok {
+			if volume, ok := step.(steps.MakeVolume); ok {
 				return slices.Contains(volume.For, name)
 			}
-			file, ok := step.(plan.WriteFile)
+			file, ok := step.(steps.WriteFile)
 			return ok && filepath.Base(file.Path) == name+".yaml"
 		}})
 	}
@@ -156,14 +158,14 @@ func missingCA(p plan.Plan, s *State) error {
 		for _, step := range ph.Steps {
 			signer := ""
 			switch step := step.(type) {
-			case plan.IssueCertificate:
+			case steps.IssueCertificate:
 				made[step.Spec.Name] = true
 				signer = step.Spec.Signer
-			case plan.WriteKubeconfig:
+			case steps.WriteKubeconfig:
 				signer = "ca"
 			}
 			crt := filepath.Join(s.Paths.PKI, signer+".crt")
-			if signer != "" && !made[signer] && s.Facts.Look(crt).Kind == plan.Absent {
+			if signer != "" && !made[signer] && s.Facts.Look(crt).Kind == resource.Absent {
 				return &MissingCAError{Phase: ph.Name, Path: crt, part: pki.Spec{Name: signer}.PhaseName()}
 			}
 		}

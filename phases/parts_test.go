@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // kubeadmParts are the sub-phases of `kubeadm init phase --help` of 1.36, as far as there is the phase here.
@@ -27,7 +28,7 @@ func TestPartsAreTheirPhase(t *testing.T) {
 	cfg := bareConfig(f, func(c *config.Config) { c.Runtime = config.RuntimeKubelet })
 	for _, ph := range initPhases() {
 		var got []string
-		steps := map[string]int{}
+		list := map[string]int{}
 		for _, p := range ph.parts {
 			got = append(got, p.name)
 			only, ok := find(initPhases(), ph.name+"/"+p.name)
@@ -35,8 +36,8 @@ func TestPartsAreTheirPhase(t *testing.T) {
 				t.Fatalf("there is no %s/%s", ph.name, p.name)
 			}
 			for _, step := range stepsOf(t, only, cfg) {
-				if _, dir := step.(plan.MakeDir); !dir {
-					steps[step.Describe()]++
+				if _, dir := step.(steps.MakeDir); !dir {
+					list[step.Describe()]++
 				}
 			}
 		}
@@ -48,11 +49,11 @@ func TestPartsAreTheirPhase(t *testing.T) {
 		}
 		for _, step := range stepsOf(t, ph, cfg) {
 			want := 1
-			if volume, ok := step.(plan.MakeVolume); ok { // it may be several pods'
+			if volume, ok := step.(steps.MakeVolume); ok { // it may be several pods'
 				want = len(volume.For)
 			}
-			if _, dir := step.(plan.MakeDir); !dir && steps[step.Describe()] != want {
-				t.Errorf("phase %s: %q is in %d parts", ph.name, step.Describe(), steps[step.Describe()])
+			if _, dir := step.(steps.MakeDir); !dir && list[step.Describe()] != want {
+				t.Errorf("phase %s: %q is in %d parts", ph.name, step.Describe(), list[step.Describe()])
 			}
 		}
 	}
@@ -65,11 +66,11 @@ func stepsOf(t *testing.T, ph phase, cfg config.Config) []plan.Step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps, err := ph.steps(&State{Config: cfg, Paths: cfg.Paths(), Facts: f, Manifests: files})
+	list, err := ph.steps(&State{Config: cfg, Paths: cfg.Paths(), Facts: f, Manifests: files})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return steps
+	return list
 }
 
 // A part makes the directories that it puts something into, and no others.
@@ -84,7 +85,7 @@ func TestPartMakesItsDirectories(t *testing.T) {
 		ph, _ := find(initPhases(), name)
 		var got []string
 		for _, step := range stepsOf(t, ph, cfg) {
-			if d, dir := step.(plan.MakeDir); dir {
+			if d, dir := step.(steps.MakeDir); dir {
 				got = append(got, d.Describe())
 			}
 		}

@@ -1,5 +1,5 @@
 // Package phases computes what each verb is going to do: Init and Reset turn a
-// configuration and the facts into a plan. Nothing here acts; plan.Apply does.
+// configuration and the facts into a plan. Nothing here acts; apply.Run does.
 //
 //	config.Config + facts.Facts --Init--> plan.Plan --> Print, Diff, Apply
 //	           facts.Facts.History --Reset--> plan.Plan

@@ -13,6 +13,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/ports"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // preflight runs all checks on the facts. Names and limits are kubeadm's where
@@ -57,7 +58,7 @@ func preflight(s *State) ([]plan.Step, error) {
 	} {
 		checks = append(checks, check(s)...)
 	}
-	return steps(ignore(checks, s.Config.IgnorePreflightErrors)), nil
+	return checkSteps(ignore(checks, s.Config.IgnorePreflightErrors)), nil
 }
 
 // patches passes on what is to be said about patches that have no effect.
@@ -69,7 +70,7 @@ func patches(s *State) []plan.Check {
 	return out
 }
 
-func steps(checks []plan.Check) []plan.Step {
+func checkSteps(checks []plan.Check) []plan.Step {
 	out := make([]plan.Step, len(checks))
 	for i, c := range checks {
 		out[i] = c
@@ -195,7 +196,7 @@ func manifestsFree(s *State) []plan.Check {
 		path := filepath.Join(s.Paths.Manifests, f.Name)
 		name := s.label("FileAvailable", path)
 		_, ours := s.Facts.History.Owned[path]
-		if kind := s.Facts.Look(path).Kind; ours || kind == plan.Absent || kind == plan.Unreadable {
+		if kind := s.Facts.Look(path).Kind; ours || kind == resource.Absent || kind == resource.Unreadable {
 			checks = append(checks, ok(name, "")...)
 			continue
 		}
@@ -216,11 +217,11 @@ func etcdDataFree(s *State) []plan.Check {
 	seen := s.Facts.Look(dir)
 	others := slices.DeleteFunc(slices.Clone(seen.Names), func(n string) bool { return n == "lost+found" })
 	switch {
-	case seen.Kind == plan.Absent || seen.Kind == plan.Directory && len(others) == 0 && seen.Error == "":
+	case seen.Kind == resource.Absent || seen.Kind == resource.Directory && len(others) == 0 && seen.Error == "":
 		return ok(name, "")
 	case seen.Error != "":
 		return failed(name, fmt.Sprintf("unable to check if %s is empty: %s", dir, seen.Error), "run it as a user who can read it")
-	case seen.Kind != plan.Directory:
+	case seen.Kind != resource.Directory:
 		return failed(name, fmt.Sprintf("%s is not a directory", dir), "give another one (etcd.local.dataDir)")
 	case slices.Contains(others, "member"):
 		return failed(name, dir+" is not empty: it holds the data of an etcd member of another cluster",

@@ -14,6 +14,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // kubernetesVersion is kubeadm's KubernetesVersionCheck: it compares with the
@@ -128,7 +129,7 @@ func externalEtcdFiles(s *State) []plan.Check {
 		if file == "" {
 			continue
 		}
-		if s.Facts.Look(file).Kind == plan.Absent {
+		if s.Facts.Look(file).Kind == resource.Absent {
 			checks = append(checks, failed(name, file+" doesn't exist", "put it there, or correct etcd.external in the configuration")...)
 		} else {
 			checks = append(checks, ok(name, "")...)

@@ -11,8 +11,8 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
-	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/ports"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 func TestPreflightOfTheMachine(t *testing.T) {
@@ -30,14 +30,14 @@ func TestPreflightOfTheMachine(t *testing.T) {
 	}
 	certs := func(names ...string) func(*facts.Facts) {
 		return func(f *facts.Facts) {
-			f.Files["/c"] = plan.Seen{Kind: plan.Directory, Names: append([]string{}, names...)}
+			f.Files["/c"] = resource.Seen{Kind: resource.Directory, Names: append([]string{}, names...)}
 		}
 	}
 	etcd := func(answers ...facts.EtcdAnswer) func(*facts.Facts) {
 		return func(f *facts.Facts) {
 			certs("ca", "crt", "key")(f)
 			for _, file := range []string{"/c/ca", "/c/crt", "/c/key"} {
-				f.Files[file] = plan.Seen{Kind: plan.Regular}
+				f.Files[file] = resource.Seen{Kind: resource.Regular}
 			}
 			f.Probed.Etcd = answers
 		}
@@ -96,7 +96,7 @@ func TestPreflightOfTheMachine(t *testing.T) {
 			"warning Inotify: fs.inotify.max_user_watches is 10, less than 4096"}},
 		"below a root neither swap nor a kubelet is in the way": {config: below, facts: func(f *facts.Facts) {
 			f.Swap, f.Ports = true, map[int]ports.Holder{10250: {PID: 7, Program: "kubelet"}}
-			f.Files["/srv"] = plan.Seen{Kind: plan.Directory, Names: []string{}}
+			f.Files["/srv"] = resource.Seen{Kind: resource.Directory, Names: []string{}}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) { wantProblems(t, test.facts, test.config, test.want) })
@@ -112,8 +112,8 @@ func TestClockBeforeTheCA(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Files["/etc/kubernetes/pki/ca.crt"] = plan.Seen{Kind: plan.Regular, Data: ca.CertPEM, Mode: 0o644}
-	f.Files["/etc/kubernetes/pki/ca.key"] = plan.Seen{Kind: plan.Regular, Data: ca.KeyPEM, Mode: 0o600}
+	f.Files["/etc/kubernetes/pki/ca.crt"] = resource.Seen{Kind: resource.Regular, Data: ca.CertPEM, Mode: 0o644}
+	f.Files["/etc/kubernetes/pki/ca.key"] = resource.Seen{Kind: resource.Regular, Data: ca.KeyPEM, Mode: 0o600}
 	got := problems(t, cfg, f, testPayload)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "warning Clock: it is 2027-01-02 03:04 UTC by the clock, and /etc/kubernetes/pki/ca.crt is valid from") {
 		t.Errorf("got %q", got)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // The checks that kubeadm does not have.
@@ -83,7 +84,7 @@ const (
 
 func diskSpace(s *State) []plan.Check {
 	need := uint64(stateReserve)
-	if staged := s.Facts.Look(s.Paths.Components+"/"+s.Payload.Digest).Kind == plan.Directory; s.Payload.Digest != "" && !staged {
+	if staged := s.Facts.Look(s.Paths.Components+"/"+s.Payload.Digest).Kind == resource.Directory; s.Payload.Digest != "" && !staged {
 		size := uint64(max(s.Payload.Size, 0))
 		if size == 0 {
 			size = payloadGuess

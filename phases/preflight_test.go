@@ -11,6 +11,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/ports"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // problems runs preflight and returns "level name: text" of what is not ok.
@@ -38,10 +39,10 @@ func problems(t *testing.T, cfg config.Config, f facts.Facts, payload Payload) [
 }
 
 func TestPreflight(t *testing.T) {
-	file := plan.Seen{Kind: plan.Regular, SHA256: "theirs"}
-	dir := func(names ...string) plan.Seen { return plan.Seen{Kind: plan.Directory, Names: names} }
+	file := resource.Seen{Kind: resource.Regular, SHA256: "theirs"}
+	dir := func(names ...string) resource.Seen { return resource.Seen{Kind: resource.Directory, Names: names} }
 	etcdHolder := ports.Holder{Address: "127.0.0.1", PID: 77, Program: "etcd", Args: []string{"etcd", "--data-dir=/var/lib/etcd"}}
-	ownsEtcd := map[string]plan.Owned{"/var/lib/etcd": {Made: plan.Made{Kind: plan.MadeTree, Path: "/var/lib/etcd"}, Done: true}}
+	ownsEtcd := map[string]resource.Owned{"/var/lib/etcd": {Made: resource.Made{Kind: resource.MadeTree, Path: "/var/lib/etcd"}, Done: true}}
 	etcdDir := func(f *facts.Facts, names ...string) {
 		f.Files["/var/lib"] = dir("etcd")
 		f.Files["/var/lib/etcd"] = dir(names...)
@@ -104,7 +105,7 @@ func TestPreflight(t *testing.T) {
 		"our own manifest is there": {facts: func(f *facts.Facts) {
 			path := "/etc/kubernetes/manifests/kube-apiserver.yaml"
 			f.Files[path] = file
-			f.History.Owned = map[string]plan.Owned{path: {Made: plan.Made{Kind: plan.MadeFile, Path: path}, Sums: []string{"theirs"}}}
+			f.History.Owned = map[string]resource.Owned{path: {Made: resource.Made{Kind: resource.MadeFile, Path: path}, Sums: []string{"theirs"}}}
 		}},
 		"etcd's directory is empty":                {facts: func(f *facts.Facts) { etcdDir(f) }},
 		"etcd's directory is a file system's root": {facts: func(f *facts.Facts) { etcdDir(f, "lost+found") }},
@@ -115,15 +116,15 @@ func TestPreflight(t *testing.T) {
 		"etcd's directory is ours": {facts: func(f *facts.Facts) { etcdDir(f, "member"); f.History.Owned = ownsEtcd }},
 		"etcd's directory was meant to be ours, and somebody was faster": {facts: func(f *facts.Facts) {
 			etcdDir(f, "member")
-			f.History.Owned = map[string]plan.Owned{"/var/lib/etcd": {Made: plan.Made{Kind: plan.MadeTree, Path: "/var/lib/etcd"}}}
+			f.History.Owned = map[string]resource.Owned{"/var/lib/etcd": {Made: resource.Made{Kind: resource.MadeTree, Path: "/var/lib/etcd"}}}
 		}, want: []string{"error DirAvailable--var-lib-etcd"}},
 		"what etcd put into a directory that was there is ours": {facts: func(f *facts.Facts) {
 			etcdDir(f, "lost+found", "member")
-			f.History.Owned = map[string]plan.Owned{"/var/lib/etcd/member*": {Made: plan.Made{Kind: plan.MadeEntries,
+			f.History.Owned = map[string]resource.Owned{"/var/lib/etcd/member*": {Made: resource.Made{Kind: resource.MadeEntries,
 				Path: "/var/lib/etcd/member*"}, Done: true}}
 		}},
 		"etcd's directory cannot be looked into": {facts: func(f *facts.Facts) {
-			f.Files["/var/lib/etcd"] = plan.Seen{Kind: plan.Directory, Error: "permission denied"}
+			f.Files["/var/lib/etcd"] = resource.Seen{Kind: resource.Directory, Error: "permission denied"}
 		}, want: []string{"error DirAvailable--var-lib-etcd: unable to check if /var/lib/etcd is empty: permission denied"}},
 		"an address of another machine": {
 			config: func(c *config.Config) { c.Node.AdvertiseAddress = netip.MustParseAddr("10.9.9.9") },
@@ -184,7 +185,7 @@ func TestCheckNamesBelowARoot(t *testing.T) {
 	f := bareMachine()
 	cfg := config.Default("/srv/demo")
 	cfg = cfg.Complete(f.HostFacts(cfg))
-	f.Files["/srv"] = plan.Seen{Kind: plan.Directory, Names: []string{}}
+	f.Files["/srv"] = resource.Seen{Kind: resource.Directory, Names: []string{}}
 	p, err := Init(cfg, f, testPayload)
 	if err != nil {
 		t.Fatal(err)

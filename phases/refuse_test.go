@@ -9,7 +9,10 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -86,7 +89,7 @@ func TestInitMayChangeWhatNeverRan(t *testing.T) {
 	m := newMachine(t.TempDir())
 	m.sup.fail = true
 	_, err := m.init(t.Context())
-	var sick *plan.NotHealthyError
+	var sick *steps.NotHealthyError
 	if !errors.As(err, &sick) {
 		t.Fatalf("error is %v", err)
 	}
@@ -206,7 +209,7 @@ func TestBrokenJournalStopsBoth(t *testing.T) {
 	rewrite(t, testConfig(m.root).Paths().Journal, `"verb"`, `verb`)
 	before := snapshot(t, m.root)
 	for name, err := range map[string]error{"init": second(m.init(t.Context())), "reset": second(m.reset(t.Context()))} {
-		var broken *plan.JournalError
+		var broken *journal.Error
 		if !errors.As(err, &broken) || broken.Line != 1 {
 			t.Errorf("%s: error is %v", name, err)
 		}
@@ -331,10 +334,10 @@ func TestInitRefusesForeignSupervisor(t *testing.T) {
 // An init that was killed after its supervisor had come up, and before it could say so, continues with it.
 func TestInitContinuesWithItsSupervisor(t *testing.T) {
 	socket := config.PathsBelow("/r").Socket
-	h := plan.Host{SupervisorRuns: func() bool { return true }, Owned: func(path string) (plan.Owned, bool) {
-		return plan.Owned{Made: plan.Made{Kind: plan.MadeProc, Path: path}}, path == socket // intended, not done
+	h := plan.Host{SupervisorRuns: func() bool { return true }, Owned: func(path string) (resource.Owned, bool) {
+		return resource.Owned{Made: resource.Made{Kind: resource.MadeProc, Path: path}}, path == socket // intended, not done
 	}}
-	w := plan.StartSupervisor{Socket: socket}.Compare(h)
+	w := steps.StartSupervisor{Socket: socket}.Compare(h)
 	if w.State != plan.Unchanged || len(w.Makes) != 1 {
 		t.Errorf("%+v", w)
 	}

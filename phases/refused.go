@@ -11,6 +11,8 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // PodChecker says what the runtime and the reader of manifests will have against a manifest, before it is written.
@@ -83,18 +85,18 @@ func volumesUsable(s *State) []plan.Check {
 	var checks []plan.Check
 	for _, v := range hostPaths(s.Manifests) {
 		seen := s.Facts.Look(v.path)
-		problem, absent := "", seen.Kind == plan.Absent
+		problem, absent := "", seen.Kind == resource.Absent
 		switch v.kind {
 		case corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate:
-			if seen.Kind == plan.Regular || absent && v.kind == corev1.HostPathDirectory {
+			if seen.Kind == resource.Regular || absent && v.kind == corev1.HostPathDirectory {
 				problem = "a directory"
 			}
 		case corev1.HostPathFile, corev1.HostPathFileOrCreate:
-			if seen.Kind == plan.Directory || absent && v.kind == corev1.HostPathFile {
+			if seen.Kind == resource.Directory || absent && v.kind == corev1.HostPathFile {
 				problem = "a file"
 			}
 		case corev1.HostPathSocket, corev1.HostPathCharDev, corev1.HostPathBlockDev:
-			if absent || seen.Kind == plan.Directory || seen.Kind == plan.Regular {
+			if absent || seen.Kind == resource.Directory || seen.Kind == resource.Regular {
 				problem = "a " + string(v.kind)
 			}
 		default:
@@ -109,8 +111,8 @@ func volumesUsable(s *State) []plan.Check {
 	return checks
 }
 
-func describe(kind plan.SeenKind) string {
-	if kind == plan.Absent {
+func describe(kind resource.SeenKind) string {
+	if kind == resource.Absent {
 		return "nothing"
 	}
 	return "a " + string(kind)
@@ -163,7 +165,7 @@ func (s *State) volumes(wanted func(manifests.File) bool) []plan.Step {
 			files = append(files, f)
 		}
 	}
-	var steps []plan.Step
+	var list []plan.Step
 	made := map[string]bool{}
 	for _, v := range hostPaths(files) {
 		file := v.kind == corev1.HostPathFileOrCreate
@@ -171,11 +173,11 @@ func (s *State) volumes(wanted func(manifests.File) bool) []plan.Step {
 			continue
 		}
 		_, ours := s.Facts.History.Owned[v.path]
-		if made[v.path] || s.ownPath(v.path) || !ours && s.Facts.Look(v.path).Kind != plan.Absent {
+		if made[v.path] || s.ownPath(v.path) || !ours && s.Facts.Look(v.path).Kind != resource.Absent {
 			continue
 		}
 		made[v.path] = true
-		steps = append(steps, plan.MakeVolume{Path: v.path, File: file, For: v.pods})
+		list = append(list, steps.MakeVolume{Path: v.path, File: file, For: v.pods})
 	}
-	return steps
+	return list
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // resetPhases is what reset does, one after the other.
@@ -37,7 +40,7 @@ func Reset(cfg config.Config, f facts.Facts) (plan.Plan, error) {
 	if f.History.Records == 0 {
 		list = []phase{{"summary", "there is nothing to do", nil, nothingToReset, nil}}
 	}
-	p, err := build(plan.VerbReset, list, s)
+	p, err := build(journal.VerbReset, list, s)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -53,7 +56,7 @@ func nothingToReset(s *State) ([]plan.Step, error) {
 }
 
 func resetPreflight(s *State) ([]plan.Step, error) {
-	return steps(ignore(privileged(s), s.Config.IgnorePreflightErrors)), nil
+	return checkSteps(ignore(privileged(s), s.Config.IgnorePreflightErrors)), nil
 }
 
 func stop(s *State) ([]plan.Step, error) {
@@ -61,7 +64,7 @@ func stop(s *State) ([]plan.Step, error) {
 	if !started && !s.Facts.Unrecorded {
 		return nil, nil
 	}
-	return []plan.Step{plan.StopSupervisor{Socket: s.Paths.Socket, Unrecorded: !started}}, nil
+	return []plan.Step{steps.StopSupervisor{Socket: s.Paths.Socket, Unrecorded: !started}}, nil
 }
 
 // remove leaves out kubecrank's own directories with their parents: they go last.
@@ -70,14 +73,14 @@ func remove(s *State) ([]plan.Step, error) {
 	var out []plan.Step
 	for _, path := range slices.Backward(h.Paths()) {
 		o := h.Owned[path]
-		if o.Kind == plan.MadeProc || s.isOwn(path) {
+		if o.Kind == resource.MadeProc || s.isOwn(path) {
 			continue
 		}
-		out = append(out, plan.RemovePath{Path: path, As: o.Kind})
+		out = append(out, steps.RemovePath{Path: path, As: o.Kind})
 	}
 	for _, path := range slices.Sorted(maps.Keys(h.Before)) {
 		if !s.isOwn(path) {
-			out = append(out, plan.Keep{Path: path})
+			out = append(out, steps.Keep{Path: path})
 		}
 	}
 	return out, nil
@@ -94,5 +97,5 @@ func (s *State) isOwn(path string) bool {
 }
 
 func removeState(s *State) ([]plan.Step, error) {
-	return []plan.Step{plan.RemoveState{State: s.Paths.State, Run: s.Paths.Run}}, nil
+	return []plan.Step{steps.RemoveState{State: s.Paths.State, Run: s.Paths.Run}}, nil
 }

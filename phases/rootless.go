@@ -9,6 +9,8 @@ import (
 	"github.com/kubecrank/kubecrank/phases/accounts"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // rootless are the steps of the feature gate RootlessControlPlane for some pods:
@@ -19,39 +21,39 @@ func (s *State) rootless(pods ...string) []plan.Step {
 	if !s.Config.Rootless() {
 		return nil
 	}
-	steps := []plan.Step{
+	list := []plan.Step{
 		// Its directory is root's alone otherwise, and the components are in it.
-		plan.Own{Path: s.Paths.State, Mode: 0o711, To: "root, for others to pass through"},
+		steps.Own{Path: s.Paths.State, Mode: 0o711, To: "root, for others to pass through"},
 	}
 	if s.Config.Root == "" {
-		steps = append([]plan.Step{
-			plan.AddAccounts{File: "/etc/group", Lines: accounts.Lines(s.Facts.Accounts.Groups)},
-			plan.AddAccounts{File: "/etc/passwd", Lines: accounts.Lines(s.Facts.Accounts.Users)},
-		}, steps...)
+		list = append([]plan.Step{
+			steps.AddAccounts{File: "/etc/group", Lines: accounts.Lines(s.Facts.Accounts.Groups)},
+			steps.AddAccounts{File: "/etc/passwd", Lines: accounts.Lines(s.Facts.Accounts.Users)},
+		}, list...)
 	}
 	if slices.Contains(pods, manifests.ControllerManager) { // it would make it, and may not
-		steps = append(steps, plan.MakeDir{Path: s.Paths.FlexVolumes, Mode: 0o755, Tree: true})
+		list = append(list, steps.MakeDir{Path: s.Paths.FlexVolumes, Mode: 0o755, Tree: true})
 	}
 	for _, own := range s.owned() {
 		if slices.ContainsFunc(own.For, func(pod string) bool { return slices.Contains(pods, pod) }) {
-			steps = append(steps, own)
+			list = append(list, own)
 		}
 	}
-	return steps
+	return list
 }
 
 // owned is what belongs to the users.
-func (s *State) owned() []plan.Own {
+func (s *State) owned() []steps.Own {
 	users := s.Facts.ManifestsHost(s.Config).Users
-	key := func(name string, to string, user manifests.User, pod string) plan.Own {
-		return plan.Own{Path: filepath.Join(s.Paths.PKI, name), UID: user.UID, GID: user.GID, Mode: 0o600, To: to, For: []string{pod}}
+	key := func(name string, to string, user manifests.User, pod string) steps.Own {
+		return steps.Own{Path: filepath.Join(s.Paths.PKI, name), UID: user.UID, GID: user.GID, Mode: 0o600, To: to, For: []string{pod}}
 	}
-	conf := func(name string, to string, user manifests.User, pod string) plan.Own {
+	conf := func(name string, to string, user manifests.User, pod string) steps.Own {
 		own := key("", to, user, pod)
 		own.Path = filepath.Join(s.Paths.Kubernetes, name)
 		return own
 	}
-	var list []plan.Own
+	var list []steps.Own
 	apiServerKeys := []string{pki.ServiceAccountPublicFile, "apiserver.key", "apiserver-kubelet-client.key", "front-proxy-client.key"}
 	if s.Config.Etcd.External == nil {
 		data := key("", accounts.Etcd, users.Etcd, manifests.Etcd)
@@ -65,7 +67,7 @@ func (s *State) owned() []plan.Own {
 		list = append(list, key(name, accounts.APIServer, users.APIServer, manifests.APIServer))
 	}
 	list = append(list,
-		plan.Own{Path: filepath.Join(s.Paths.PKI, pki.ServiceAccountKeyFile), GID: users.KeyReaders, Mode: 0o640,
+		steps.Own{Path: filepath.Join(s.Paths.PKI, pki.ServiceAccountKeyFile), GID: users.KeyReaders, Mode: 0o640,
 			To: "the group " + accounts.KeyReaders, For: []string{manifests.APIServer, manifests.ControllerManager}},
 		conf(pki.ControllerManagerConf, accounts.ControllerManager, users.ControllerManager, manifests.ControllerManager),
 		conf(pki.SchedulerConf, accounts.Scheduler, users.Scheduler, manifests.Scheduler))
@@ -89,7 +91,7 @@ func passable(s *State) []plan.Check {
 	for _, dir := range dirs {
 		for at := dir; !told[at]; at = filepath.Dir(at) {
 			told[at] = true
-			if seen := s.Facts.Look(at); seen.Kind == plan.Directory && seen.Mode&0o001 == 0 {
+			if seen := s.Facts.Look(at); seen.Kind == resource.Directory && seen.Mode&0o001 == 0 {
 				checks = append(checks, failed(s.label("Passable", at),
 					fmt.Sprintf("%s (%04o) cannot be entered by the users of RootlessControlPlane, and %s is in it", at, seen.Mode, dir),
 					"chmod o+x "+at)...)
@@ -113,7 +115,7 @@ func readable(s *State) []plan.Check {
 		seen := s.Facts.Look(file)
 		may := seen.Mode&0o004 != 0 || seen.UID == users.APIServer.UID && seen.Mode&0o400 != 0 ||
 			seen.GID == users.APIServer.GID && seen.Mode&0o040 != 0
-		if seen.Kind != plan.Regular {
+		if seen.Kind != resource.Regular {
 			continue // ExternalEtcdClientCertificates tells
 		}
 		if may {

@@ -15,6 +15,8 @@ import (
 	"github.com/kubecrank/kubecrank/phases/accounts"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 func rootlessMachine(t *testing.T) (facts.Facts, config.Config) {
@@ -26,7 +28,7 @@ func rootlessMachine(t *testing.T) (facts.Facts, config.Config) {
 	}
 	f.Accounts = set
 	for _, file := range []string{"/etc/passwd", "/etc/group"} {
-		f.Files[file] = plan.Seen{Kind: plan.Regular, Data: plan.Content("root:x:0:\n")}
+		f.Files[file] = resource.Seen{Kind: resource.Regular, Data: resource.Content("root:x:0:\n")}
 	}
 	return f, bareConfig(f, func(c *config.Config) { c.FeatureGates = map[string]bool{"RootlessControlPlane": true} })
 }
@@ -37,9 +39,9 @@ func owners(p plan.Plan) []string {
 	for _, ph := range p.Phases {
 		for _, step := range ph.Steps {
 			switch step := step.(type) {
-			case plan.Own:
+			case steps.Own:
 				out = append(out, fmt.Sprintf("%s %d:%d %04o", step.Path, step.UID, step.GID, step.Mode))
-			case plan.AddAccounts:
+			case steps.AddAccounts:
 				out = append(out, fmt.Sprintf("%s %d", step.File, len(step.Lines)))
 			}
 		}
@@ -66,7 +68,7 @@ func TestRootlessPlan(t *testing.T) {
 	}
 	for _, ph := range p.Phases {
 		if ph.Name == "etcd" || ph.Name == "control-plane" {
-			if _, last := ph.Steps[len(ph.Steps)-1].(plan.WriteFile); !last {
+			if _, last := ph.Steps[len(ph.Steps)-1].(steps.WriteFile); !last {
 				t.Errorf("phase %s does not end with its manifests", ph.Name)
 			}
 		}
@@ -98,7 +100,7 @@ func TestRootlessBelowARoot(t *testing.T) {
 	cfg.Root = "/srv/demo"
 	cfg.CertificatesDir, cfg.Etcd.DataDir = "/srv/demo/etc/kubernetes/pki", "/srv/demo/var/lib/etcd"
 	f.Accounts = accounts.Below(cfg.Root, 1<<32)
-	f.Files["/srv"] = plan.Seen{Kind: plan.Directory, Mode: 0o700, Names: []string{}}
+	f.Files["/srv"] = resource.Seen{Kind: resource.Directory, Mode: 0o700, Names: []string{}}
 	f.UID = 1000
 	got := problems(t, cfg, f, testPayload)
 	if len(got) != 2 || !strings.HasPrefix(got[0], "error IsPrivilegedUser: user is not running as root, and RootlessControlPlane") ||
@@ -143,7 +145,7 @@ func TestRootlessCancelledAtEveryBoundary(t *testing.T) {
 					}
 				}
 				m.convergedAlready(t)
-				if key := plan.Look(filepath.Join(m.root, "etc/kubernetes/pki/ca.key"), false); key.UID == 0 {
+				if key := resource.Look(filepath.Join(m.root, "etc/kubernetes/pki/ca.key"), false); key.UID == 0 {
 					t.Errorf("the key of the user's own CA is %+v", key)
 				}
 			}
@@ -157,9 +159,9 @@ func TestRootlessExternalEtcd(t *testing.T) {
 	f, cfg := rootlessMachine(t)
 	cfg.Etcd.External = &config.ExternalEtcd{Endpoints: []string{"https://10.0.0.9:2379"}, CAFile: "/c/ca", CertFile: "/c/crt",
 		KeyFile: "/c/key"}
-	f.Files["/c/ca"] = plan.Seen{Kind: plan.Regular, Mode: 0o644}
-	f.Files["/c/crt"] = plan.Seen{Kind: plan.Regular, Mode: 0o600, UID: f.Accounts.Manifests().APIServer.UID}
-	f.Files["/c/key"] = plan.Seen{Kind: plan.Regular, Mode: 0o640}
+	f.Files["/c/ca"] = resource.Seen{Kind: resource.Regular, Mode: 0o644}
+	f.Files["/c/crt"] = resource.Seen{Kind: resource.Regular, Mode: 0o600, UID: f.Accounts.Manifests().APIServer.UID}
+	f.Files["/c/key"] = resource.Seen{Kind: resource.Regular, Mode: 0o640}
 	got := problems(t, cfg, f, testPayload)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "error Readable--c-key: /c/key (0640) cannot be read by kubeadm-kas, which is user 101") {
 		t.Errorf("got %q", got)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // supervise starts the supervisor. Logs lie in the kubelet's directory, which a
@@ -18,14 +19,14 @@ func supervise(s *State) ([]plan.Step, error) {
 		// The kubelet's name for a static pod's logs is namespace_name-node_uid.
 		logs = append(logs, f.Pod.Namespace+"_"+f.Pod.Name+"-"+s.Config.Node.Name+"_")
 	}
-	steps := []plan.Step{plan.MakeDir{Path: s.Paths.PodLogs, Mode: 0o755, Tree: true, Entries: logs}}
+	list := []plan.Step{steps.MakeDir{Path: s.Paths.PodLogs, Mode: 0o755, Tree: true, Entries: logs}}
 	if !reflect.DeepEqual(s.Config.Supervisor, config.Default("").Supervisor) {
 		data, err := s.Config.Supervisor.Document()
 		if err != nil {
 			return nil, fmt.Errorf("cannot write the supervisor's configuration: %w", err)
 		}
 		secret := len(s.Config.Supervisor.ManifestURLHeader) > 0
-		steps = append(steps, plan.WriteFile{Path: s.Paths.SupervisorConfig, Mode: 0o600, Data: data, Secret: secret})
+		list = append(list, steps.WriteFile{Path: s.Paths.SupervisorConfig, Mode: 0o600, Data: data, Secret: secret})
 	}
-	return append(steps, plan.StartSupervisor{Socket: s.Paths.Socket, Manifests: s.Paths.Manifests}), nil
+	return append(list, steps.StartSupervisor{Socket: s.Paths.Socket, Manifests: s.Paths.Manifests}), nil
 }

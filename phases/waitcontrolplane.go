@@ -14,10 +14,11 @@ import (
 	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/pki"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 func waitControlPlane(s *State) ([]plan.Step, error) {
-	proofs := plan.Proofs{Server: localServer(s.Config), Kubeconfigs: []string{
+	proofs := steps.Proofs{Server: localServer(s.Config), Kubeconfigs: []string{
 		path.Join(s.Paths.Kubernetes, pki.SuperAdminConf), s.Paths.Kubeconfig("admin"),
 	}}
 	pods := make([]string, len(s.Manifests))
@@ -27,18 +28,18 @@ func waitControlPlane(s *State) ([]plan.Step, error) {
 			proofs.Of = append(proofs.Of, p)
 		}
 	}
-	return []plan.Step{plan.WaitHealthy{
-		Pods: pods, Timeout: plan.Span(s.Config.Timeouts.ControlPlaneComponentHealthCheck), Log: s.Paths.SupervisorLog, Proofs: proofs,
+	return []plan.Step{steps.WaitHealthy{
+		Pods: pods, Timeout: steps.Span(s.Config.Timeouts.ControlPlaneComponentHealthCheck), Log: s.Paths.SupervisorLog, Proofs: proofs,
 	}}, nil
 }
 
 // proofOf is what shows that a component works. Its manifest says what to look for: flags and patches choose
 // whether it elects a leader, and which controllers it has.
-func proofOf(pod *corev1.Pod) (proof plan.Proof, ok bool) {
+func proofOf(pod *corev1.Pod) (proof steps.Proof, ok bool) {
 	if pod.Name != manifests.ControllerManager && pod.Name != manifests.Scheduler {
-		return plan.Proof{}, false
+		return steps.Proof{}, false
 	}
-	p := plan.Proof{Pod: pod.Name, Lease: leaseOf(pod)}
+	p := steps.Proof{Pod: pod.Name, Lease: leaseOf(pod)}
 	if pod.Name == manifests.ControllerManager {
 		controllers := flagOf(pod, "controllers", "*")
 		if !strings.Contains(","+controllers+",", ",-*,") {

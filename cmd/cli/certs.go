@@ -13,7 +13,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 func certsVerb(a *app) verb {
@@ -90,8 +90,8 @@ func readExpiries(cfg config.Config, f facts.Facts) []pki.Expiry {
 	unreadable := map[string]string{}
 	add := func(name, path string) {
 		switch seen := f.Look(path); seen.Kind {
-		case plan.Absent:
-		case plan.Regular:
+		case resource.Absent:
+		case resource.Regular:
 			have[name] = seen.Data
 		default:
 			have[name] = []byte{}

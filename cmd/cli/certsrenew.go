@@ -13,7 +13,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -130,7 +130,7 @@ type renewSummary struct {
 	Restarted bool     `json:"restarted"`
 }
 
-func (a *app) printRenewed(result plan.Result, pods []string, opts renewOptions) error {
+func (a *app) printRenewed(result apply.Result, pods []string, opts renewOptions) error {
 	w := a.stdio.Out
 	if opts.format == "json" {
 		return writeJSON(w, renewSummary{Renewed: result.Changed, LeftOut: append([]string{}, result.Notes...),

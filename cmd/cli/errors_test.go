@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // What a user reads when something fails: one line or all of them, each with its remedy.
@@ -66,12 +68,12 @@ func TestExitCode(t *testing.T) {
 	}{
 		{nil, 0},
 		{errors.New("any"), 1},
-		{&plan.LockedError{Path: "/run/lock", PID: 1}, 1},
+		{&journal.LockedError{Path: "/run/lock", PID: 1}, 1},
 		{&interruptedError{verb: "init"}, 130},
 		{usage("bad flag"), 2},
 		{&phases.UnknownPhaseError{Verb: "init", Name: "x"}, 2},
 		{&plan.PreflightError{}, 3},
-		{&plan.NotHealthyError{}, 4},
+		{&steps.NotHealthyError{}, 4},
 		{&exitError{code: ExitUnhealthy}, 4},
 		{&plan.RefusedError{Verb: "init"}, 5},
 		{&refusedError{err: errors.New("no terminal")}, 5},

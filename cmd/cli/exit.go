@@ -8,6 +8,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 	"github.com/kubecrank/kubecrank/trust"
 )
 
@@ -52,7 +53,7 @@ func exitCode(err error) ExitCode {
 		patches *facts.PatchesError
 		pod     *phases.ManifestError
 		checks  *plan.PreflightError
-		sick    *plan.NotHealthyError
+		sick    *steps.NotHealthyError
 		stopped *interruptedError
 	)
 	switch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 	"github.com/kubecrank/kubecrank/redact"
 )
 
@@ -188,7 +189,7 @@ func detailsOf(err error) (details []any) {
 		field   *config.FieldError
 		checks  *plan.PreflightError
 		refused *plan.RefusedError
-		sick    *plan.NotHealthyError
+		sick    *steps.NotHealthyError
 		stopped *interruptedError
 	)
 	switch {
@@ -239,7 +240,7 @@ func problemOf(err error) problemDetail {
 	return p
 }
 
-func unhealthyOf(f plan.PodFailure) unhealthyDetail {
+func unhealthyOf(f steps.PodFailure) unhealthyDetail {
 	d := unhealthyDetail{Pod: f.Pod, Container: f.Container, Message: redact.Text(f.What), State: redact.Text(f.Message),
 		Probe: redact.Text(f.Probe), Restarts: f.Restarts,
 		ExitCode: f.ExitCode, Signal: f.Signal, LogPath: f.LogPath, Log: f.Log}

@@ -11,6 +11,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // Each kind of failure has one shape as JSON: what a script may rely on.
@@ -44,7 +45,7 @@ func TestFailureJSON(t *testing.T) {
 			"details":[{"name":"Port-6443","level":"error","message":"taken","remedy":"free it"}]}`,
 		},
 		{
-			"not healthy", fmt.Errorf("cannot finish init: %w", &plan.NotHealthyError{Failures: []plan.PodFailure{{Pod: "etcd", Container: "etcd",
+			"not healthy", fmt.Errorf("cannot finish init: %w", &steps.NotHealthyError{Failures: []steps.PodFailure{{Pod: "etcd", Container: "etcd",
 				What: "it keeps exiting", Restarts: 2, Log: []string{"boom"},
 				Diagnosis: &diagnose.Diagnosis{Cause: "disk-full", Certainty: diagnose.Certain, Explanation: "full", Remedy: "make room"}}}}),
 			`{"kind":"notHealthy","exitCode":4,"message":"cannot finish init: etcd did not become healthy in 0.0 s","hints":["make room"],

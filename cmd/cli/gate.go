@@ -12,7 +12,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/trust"
 )
 
@@ -98,7 +98,7 @@ func (a *app) gateAgain(seen facts.Facts) error {
 		return nil
 	}
 	for path, s := range seen.Files {
-		if s.Kind != plan.Absent && strings.HasPrefix(path, a.global.root+"/") {
+		if s.Kind != resource.Absent && strings.HasPrefix(path, a.global.root+"/") {
 			err := fmt.Errorf("cannot trust %s: %s appeared while this run began: %w", a.global.root, path, fs.ErrExist)
 			return withHint(&refusedError{err: err}, "look at who made it, and run this again")
 		}

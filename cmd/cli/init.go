@@ -14,7 +14,9 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -39,7 +41,7 @@ func initVerb(a *app) verb {
 		if d := in.documents; d != nil && d.Init != nil {
 			opts.dryRun = opts.dryRun || d.Init.DryRun
 		}
-		return a.untilInterrupted(ctx, plan.VerbInit, func(ctx context.Context) error { return a.runInit(ctx, in, opts) })
+		return a.untilInterrupted(ctx, journal.VerbInit, func(ctx context.Context) error { return a.runInit(ctx, in, opts) })
 	}
 	return verb{
 		use:   "init",
@@ -95,7 +97,7 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 }
 
 func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
-	run := &run{app: a, verb: plan.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), patience: opts.patience(in.cfg)}
+	run := &run{app: a, verb: journal.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), patience: opts.patience(in.cfg)}
 	if err := run.prepareInit(ctx, in.err, opts.phase); err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func (o initOptions) patience(cfg config.Config) time.Duration {
 const preflightPhase = "preflight"
 
 // printInit says what init came to, and what to type next.
-func (a *app) printInit(r *run, result plan.Result, phase, format string, ready bool) error {
+func (a *app) printInit(r *run, result apply.Result, phase, format string, ready bool) error {
 	summary := r.summary(result, ready)
 	switch format {
 	case "json":
@@ -160,7 +162,7 @@ func (a *app) printInit(r *run, result plan.Result, phase, format string, ready 
 }
 
 // summary is what init came to, for programs.
-func (r *run) summary(result plan.Result, ready bool) initSummary {
+func (r *run) summary(result apply.Result, ready bool) initSummary {
 	return initSummary{
 		Ready:      ready,
 		Changed:    result.Changed,

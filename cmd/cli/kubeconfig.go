@@ -12,7 +12,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // userOptions is what kubeconfig user runs on.
@@ -152,13 +152,13 @@ func userSpec(cfg config.Config, f facts.Facts, opts userOptions) (pki.Kubeconfi
 	}
 	admin := filepath.Join(cfg.Paths().Kubernetes, pki.AdminConf)
 	switch seen := f.Look(admin); seen.Kind {
-	case plan.Regular:
+	case resource.Regular:
 		var err error
 		spec.ClusterName, spec.Server, err = pki.ClusterOf(seen.Data)
 		if err != nil {
 			return spec, fmt.Errorf("cannot use %s: %w", admin, err)
 		}
-	case plan.Unreadable:
+	case resource.Unreadable:
 		return spec, withHint(fmt.Errorf("cannot read %s: %s", admin, seen.Error), asOwner)
 	default:
 		if len(guessed) > 0 {
@@ -173,7 +173,7 @@ func clusterCA(paths config.Paths, f facts.Facts, withKey bool) (pki.Pair, error
 	read := func(name string) ([]byte, error) {
 		path := filepath.Join(paths.PKI, name)
 		seen := f.Look(path)
-		if seen.Kind != plan.Regular && seen.Kind != plan.Absent {
+		if seen.Kind != resource.Regular && seen.Kind != resource.Absent {
 			err := fmt.Errorf("cannot read %s: %s", path, seen.Error)
 			return nil, withHint(err, asOwner)
 		}

@@ -10,16 +10,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime/timeline"
 )
 
-// recorder keeps what an Apply does in a file, for the timeline, and passes it on. It is plan.Progress: its calls do
+// recorder keeps what an Apply does in a file, for the timeline, and passes it on. It is apply.Progress: its calls do
 // not overlap. The file replaces that of the run before as soon as this one changes something, or fails: a
 // run that finds all done leaves the timeline of the one that did it. Nothing is synced, and nothing waits for it.
 type recorder struct {
-	next  plan.Progress
+	next  apply.Progress
 	path  string
 	begin time.Time
 	after map[string][]string // what each phase comes after
@@ -31,7 +32,7 @@ type recorder struct {
 }
 
 // newRecorder records a run that began at a moment, which begin still has the monotonic clock of.
-func newRecorder(next plan.Progress, path string, begin time.Time, p plan.Plan) *recorder {
+func newRecorder(next apply.Progress, path string, begin time.Time, p plan.Plan) *recorder {
 	r := &recorder{next: next, path: path, begin: begin, after: map[string][]string{}}
 	for _, ph := range p.Phases {
 		r.after[ph.Name] = ph.After
@@ -46,37 +47,37 @@ func newRecorder(next plan.Progress, path string, begin time.Time, p plan.Plan) 
 	return r
 }
 
-// Report implements plan.Progress.
-func (r *recorder) Report(e plan.Event) {
+// Report implements apply.Progress.
+func (r *recorder) Report(e apply.Event) {
 	if line, ok := r.line(e); ok {
 		line.At = time.Since(r.begin)
 		r.put(line)
 	}
 	changes := e.State == plan.New || e.State == plan.Changed
-	if !r.changed && (changes && e.Moment != plan.StepNews || e.Err != nil) {
+	if !r.changed && (changes && e.Moment != apply.StepNews || e.Err != nil) {
 		r.changed = true
 	}
 	r.flush()
 	r.next.Report(e)
 }
 
-func (r *recorder) line(e plan.Event) (timeline.Line, bool) {
+func (r *recorder) line(e apply.Event) (timeline.Line, bool) {
 	l := timeline.Line{Phase: e.Phase, Step: e.Step, State: string(e.State), Detail: e.Detail}
 	if e.Err != nil {
 		l.Error = e.Err.Error()
 	}
 	switch e.Moment {
-	case plan.PhaseStarted:
+	case apply.PhaseStarted:
 		l.What, l.After = timeline.PhaseStarted, r.after[e.Phase]
-	case plan.PhaseIntended:
+	case apply.PhaseIntended:
 		l.What = timeline.PhasePrepared
-	case plan.PhaseEnded:
+	case apply.PhaseEnded:
 		l.What = timeline.PhaseEnded
-	case plan.StepStarted:
+	case apply.StepStarted:
 		l.What = timeline.StepStarted
-	case plan.StepEnded:
+	case apply.StepEnded:
 		l.What = timeline.StepEnded
-	case plan.StepNews:
+	case apply.StepNews:
 		return l, false
 	}
 	return l, true

@@ -7,31 +7,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kubecrank/kubecrank/phases/apply"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/runtime/timeline"
 )
 
-// heard is a plan.Progress that counts.
+// heard is a apply.Progress that counts.
 type heard int
 
-func (h *heard) Report(plan.Event) { *h++ }
+func (h *heard) Report(apply.Event) { *h++ }
 
 // runOf records a run of one phase with one step that ends in a state, and returns the file's lines.
 func runOf(t *testing.T, dir string, state plan.State, result error) []timeline.Line {
 	t.Helper()
 	var next heard
 	path := filepath.Join(dir, "state", "timeline.jsonl")
-	p := plan.Plan{Verb: plan.VerbInit, Node: plan.Identity{Name: "n"}, Phases: []plan.Phase{{Name: "certs", After: []string{"preflight"}}}}
+	p := plan.Plan{Verb: journal.VerbInit, Node: journal.Identity{Name: "n"}, Phases: []plan.Phase{{Name: "certs", After: []string{"preflight"}}}}
 	r := newRecorder(&next, path, time.Now(), p)
-	r.Report(plan.Event{Phase: "certs", Moment: plan.PhaseStarted, Detail: "makes"})
+	r.Report(apply.Event{Phase: "certs", Moment: apply.PhaseStarted, Detail: "makes"})
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // as the journal's first commit does
 		t.Fatal(err)
 	}
-	r.Report(plan.Event{Phase: "certs", Moment: plan.PhaseIntended})
-	r.Report(plan.Event{Phase: "certs", Step: "write a", Moment: plan.StepStarted, State: plan.Runs})
-	r.Report(plan.Event{Phase: "certs", Step: "write a", Moment: plan.StepNews, Detail: "half"})
-	r.Report(plan.Event{Phase: "certs", Step: "write a", Moment: plan.StepEnded, State: state})
-	r.Report(plan.Event{Phase: "certs", Moment: plan.PhaseEnded, Err: result})
+	r.Report(apply.Event{Phase: "certs", Moment: apply.PhaseIntended})
+	r.Report(apply.Event{Phase: "certs", Step: "write a", Moment: apply.StepStarted, State: plan.Runs})
+	r.Report(apply.Event{Phase: "certs", Step: "write a", Moment: apply.StepNews, Detail: "half"})
+	r.Report(apply.Event{Phase: "certs", Step: "write a", Moment: apply.StepEnded, State: state})
+	r.Report(apply.Event{Phase: "certs", Moment: apply.PhaseEnded, Err: result})
 	if err := r.close(result); err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +93,8 @@ func TestRecorderNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var next heard
-	r := newRecorder(&next, path, time.Now(), plan.Plan{Verb: plan.VerbInit})
-	r.Report(plan.Event{Phase: "a", Moment: plan.StepEnded, State: plan.New})
+	r := newRecorder(&next, path, time.Now(), plan.Plan{Verb: journal.VerbInit})
+	r.Report(apply.Event{Phase: "a", Moment: apply.StepEnded, State: plan.New})
 	if err := r.close(nil); err == nil || next != 1 {
 		t.Errorf("%v, and %d events were passed on", err, next)
 	}

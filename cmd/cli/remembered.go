@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
@@ -31,7 +32,7 @@ type remembered struct {
 // init used becomes that of this run, unless --components-dir names one.
 func (a *app) remember() (remembered, error) {
 	r := remembered{cfg: config.Default(a.global.root)}
-	history, err := plan.Load(r.cfg.Root, r.cfg.Paths())
+	history, err := journal.Load(r.cfg.Root, r.cfg.Paths())
 	switch {
 	case err != nil && notAllowed(err):
 		r.hidden = true
@@ -60,7 +61,7 @@ func (a *app) remember() (remembered, error) {
 }
 
 // identity is what a journal says that has no configuration yet.
-func (r remembered) identity(h plan.History) remembered {
+func (r remembered) identity(h journal.History) remembered {
 	r.cfg.Node.Name, r.setUp = h.Node.Name, h.SetUp
 	if addr, err := netip.ParseAddr(h.Node.AdvertiseAddress); err == nil {
 		r.cfg.Node.AdvertiseAddress = addr
@@ -80,7 +81,7 @@ func (a *app) initBase(set *pflag.FlagSet, file bool) (config.Config, error) {
 	base.PortOffset, base.ComponentsDir = a.global.portOffset, a.global.componentsDir
 	r, err := a.remember()
 	switch {
-	case errors.As(err, new(*plan.JournalError)): // reported when the plan is made
+	case errors.As(err, new(*journal.Error)): // reported when the plan is made
 		return base, nil
 	case err != nil:
 		return base, err
@@ -153,7 +154,7 @@ variables and headers, user and query of a URL.`,
 
 func (a *app) runConfigShow(format string) error {
 	paths := config.PathsBelow(a.global.root)
-	history, err := plan.Load(a.global.root, paths)
+	history, err := journal.Load(a.global.root, paths)
 	if err != nil {
 		return err
 	}

@@ -4,11 +4,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
 
 // reporter shows an Apply on a progress, and keeps the times of the phases. It
-// is plan.Progress: its calls do not overlap.
+// is apply.Progress: its calls do not overlap.
 type reporter struct {
 	progress *progress
 	verbose  bool
@@ -34,34 +35,34 @@ func newReporter(p *progress, pl plan.Plan, verbose bool) *reporter {
 	return r
 }
 
-// Report implements plan.Progress.
-func (r *reporter) Report(e plan.Event) {
+// Report implements apply.Progress.
+func (r *reporter) Report(e apply.Event) {
 	if r.silent[e.Phase] {
 		return
 	}
 	switch e.Moment {
-	case plan.PhaseStarted:
+	case apply.PhaseStarted:
 		r.running[e.Phase] = r.progress.start(e.Phase, e.Detail)
-	case plan.PhaseEnded:
+	case apply.PhaseEnded:
 		if t := r.running[e.Phase]; t != nil {
 			t.end(e.Err == nil)
 			delete(r.running, e.Phase)
 		}
 		r.phases = append(r.phases, phaseTime{Name: e.Phase, Seconds: inSeconds(e.Took)})
-	case plan.StepNews:
+	case apply.StepNews:
 		if t := r.running[e.Phase]; t != nil {
 			t.say(e.Detail)
 		}
-	case plan.StepEnded:
+	case apply.StepEnded:
 		if r.verbose && e.Err == nil {
 			r.progress.note("  %s", stepLine(e))
 		}
-	case plan.PhaseIntended, plan.StepStarted: // too fine for people
+	case apply.PhaseIntended, apply.StepStarted: // too fine for people
 	}
 }
 
 // stepLine is what -v shows of a step.
-func stepLine(e plan.Event) string {
+func stepLine(e apply.Event) string {
 	line := e.Step
 	if e.State == plan.Unchanged {
 		line += " (nothing to do)"

@@ -13,7 +13,11 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/phases/apply"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // resetOptions is what reset runs on.
@@ -59,7 +63,7 @@ Killed half-way and run again, it finishes.`,
 					return err
 				}
 			}
-			return a.untilInterrupted(ctx, plan.VerbReset, func(ctx context.Context) error { return a.runReset(ctx, opts) })
+			return a.untilInterrupted(ctx, journal.VerbReset, func(ctx context.Context) error { return a.runReset(ctx, opts) })
 		},
 	}
 }
@@ -71,13 +75,13 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 	for _, name := range opts.ignorePreflight {
 		cfg.IgnorePreflightErrors = append(cfg.IgnorePreflightErrors, strings.ToLower(name))
 	}
-	r := &run{app: a, verb: plan.VerbReset, cfg: cfg, began: time.Now()}
+	r := &run{app: a, verb: journal.VerbReset, cfg: cfg, began: time.Now()}
 	found, err := a.survey(ctx, cfg.Paths())
 	if err != nil {
 		return err
 	}
 	err = r.prepareReset(ctx, found)
-	if damaged := errors.As(err, new(*plan.JournalError)); (err == nil && r.facts.History.Records == 0 || damaged) && found.runs() {
+	if damaged := errors.As(err, new(*journal.Error)); (err == nil && r.facts.History.Records == 0 || damaged) && found.runs() {
 		return a.resetUnrecorded(ctx, r, found, opts)
 	} else if damaged {
 		return r.damaged(err)
@@ -94,11 +98,11 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		return r.verdict
 	}
 	if r.facts.History.Records == 0 {
-		finished, err := plan.FinishReset(r.cfg.Paths())
+		finished, err := journal.FinishReset(r.cfg.Paths())
 		if err != nil {
 			return err
 		}
-		var result plan.Result
+		var result apply.Result
 		if finished {
 			result.Changed = 1
 		}
@@ -122,7 +126,7 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 
 // foreignCertificates refuses a certificatesDir in which kubecrank has made
 // nothing: kubeadm would empty it, and reset removes only what the journal names.
-func (o resetOptions) foreignCertificates(h plan.History) error {
+func (o resetOptions) foreignCertificates(h journal.History) error {
 	if o.certificatesDir == "" || h.Records == 0 {
 		return nil
 	}
@@ -190,13 +194,13 @@ func whatGoes(p plan.Plan, h plan.Host) []string {
 			if state != plan.New && state != plan.Left {
 				continue
 			}
-			remove, ok := s.(plan.RemovePath)
+			remove, ok := s.(steps.RemovePath)
 			switch {
 			case ok && state == plan.Left:
 				lines = append(lines, "leave "+remove.Path+", which was changed by hand")
-			case ok && remove.As == plan.MadeFile:
+			case ok && remove.As == resource.MadeFile:
 				files[filepath.Dir(remove.Path)]++
-			case ok && remove.As == plan.MadeDir:
+			case ok && remove.As == resource.MadeDir:
 			default:
 				lines = append(lines, s.Describe())
 			}
@@ -210,16 +214,16 @@ func whatGoes(p plan.Plan, h plan.Host) []string {
 
 // resetSummary is what reset -o json prints.
 type resetSummary struct {
-	Changed int               `json:"changed"` // steps that changed something
-	Seconds float64           `json:"seconds"`
-	Phases  []phaseTime       `json:"phases"`
-	Left    []plan.LeftBehind `json:"left"`
+	Changed int                `json:"changed"` // steps that changed something
+	Seconds float64            `json:"seconds"`
+	Phases  []phaseTime        `json:"phases"`
+	Left    []apply.LeftBehind `json:"left"`
 	// Running is what ran without a record of the journal: stopped, or with --dry-run to be stopped.
 	Running []string `json:"running,omitempty"`
 }
 
 // printReset says what reset came to, and what it left.
-func (a *app) printReset(r *run, result plan.Result, format string) error {
+func (a *app) printReset(r *run, result apply.Result, format string) error {
 	took := time.Since(r.began)
 	w := a.stdio.Out
 	if format == "json" {
@@ -227,7 +231,7 @@ func (a *app) printReset(r *run, result plan.Result, format string) error {
 			Changed: result.Changed,
 			Seconds: inSeconds(took),
 			Phases:  append([]phaseTime{}, r.phases...),
-			Left:    append([]plan.LeftBehind{}, result.Left...),
+			Left:    append([]apply.LeftBehind{}, result.Left...),
 		})
 	}
 	switch {

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/apply"
+	"github.com/kubecrank/kubecrank/phases/journal"
 )
 
 // resetUnrecorded is reset where the journal is lost or damaged, and something
@@ -50,7 +51,7 @@ func (a *app) stopLocked(ctx context.Context, r *run) error {
 	if !exists(r.cfg.Paths().Run) {
 		return a.stopUnrecorded(ctx, r)
 	}
-	lock, err := plan.AcquireLock(r.cfg.Paths(), r.verb)
+	lock, err := journal.Acquire(r.cfg.Paths(), r.verb)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (a *app) printNoJournal(paths config.Paths) {
 	a.printLeft(places(paths))
 }
 
-func (a *app) printLeft(left []plan.LeftBehind) {
+func (a *app) printLeft(left []apply.LeftBehind) {
 	if len(left) == 0 {
 		return
 	}

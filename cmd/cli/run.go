@@ -11,15 +11,18 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/facts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/steps"
 	"github.com/kubecrank/kubecrank/printable"
 )
 
 // run is one run of a verb that changes the machine.
 //
 //	prepare: flags -> facts -> completed and validated config -> plan
-//	   dryRun: print it           apply: lock -> preflight -> journal -> plan.Apply
+//	   dryRun: print it           apply: lock -> preflight -> journal -> apply.Run
 type run struct {
 	app   *app
 	verb  string
@@ -174,11 +177,11 @@ func (r *run) printPlan(format string, changes []plan.Change) error {
 }
 
 // apply does the plan, and shows it.
-func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
+func (r *run) apply(ctx context.Context) (result apply.Result, err error) {
 	progress := r.app.newProgress()
 	defer progress.close()
 	lock, err := r.lock()
-	if !errors.As(err, new(*plan.LockedError)) {
+	if !errors.As(err, new(*journal.LockedError)) {
 		warn(progress, r.plan.Checks())
 	}
 	if err != nil {
@@ -188,11 +191,11 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 	if err := r.app.gateAgain(r.facts); err != nil {
 		return result, err
 	}
-	journal, err := plan.OpenJournal(r.cfg.Root, r.cfg.Paths())
+	journalFile, err := journal.Open(r.cfg.Root, r.cfg.Paths())
 	if err != nil {
 		return result, err
 	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
+	defer func() { err = errors.Join(err, journalFile.Close()) }()
 	reporter := newReporter(progress, r.plan, r.app.global.verbosity > 0)
 	watcher, recorded := r.recorded(reporter)
 	defer func() {
@@ -200,26 +203,25 @@ func (r *run) apply(ctx context.Context) (result plan.Result, err error) {
 			progress.note("! %v", rerr)
 		}
 	}()
-	result, err = plan.Apply(ctx, r.plan, &plan.Node{
+	result, err = apply.Run(ctx, r.plan, &plan.Node{
 		Root:       r.cfg.Root,
 		Paths:      r.cfg.Paths(),
 		Lock:       lock,
-		Journal:    journal,
+		Journal:    journalFile,
 		Supervisor: r.app.background(r.cfg),
 		Components: r.components,
-		API:        plan.ClusterAPI{},
+		API:        steps.ClusterAPI{},
 
 		FlagNames: r.app.flagNames(),
-		Progress:  watcher,
 		Now:       time.Now,
-	})
+	}, watcher)
 	r.phases = reporter.phases
 	return result, r.explain(ctx, err)
 }
 
 // recorded makes a verb that brings something up leave its timeline; the function is called with the verb's end.
-func (r *run) recorded(next plan.Progress) (plan.Progress, func(error) error) {
-	if r.verb != plan.VerbInit {
+func (r *run) recorded(next apply.Progress) (apply.Progress, func(error) error) {
+	if r.verb != journal.VerbInit {
 		return next, func(error) error { return nil }
 	}
 	rec := newRecorder(next, r.cfg.Paths().Timeline, r.began, r.plan)
@@ -239,7 +241,7 @@ func warn(p *progress, checks []plan.Check) {
 func (r *run) explain(ctx context.Context, err error) error {
 	var (
 		refused *plan.RefusedError
-		sick    *plan.NotHealthyError
+		sick    *steps.NotHealthyError
 	)
 	switch {
 	case err == nil:
@@ -259,7 +261,7 @@ func (r *run) explain(ctx context.Context, err error) error {
 
 // again is the hint for a run that did not come to its end.
 func (r *run) again() string {
-	if r.verb == plan.VerbReset {
+	if r.verb == journal.VerbReset {
 		return "run it again: it continues"
 	}
 	return fmt.Sprintf("run it again: it continues; 'kubecrank reset%s' undoes what was done, and the cluster's data is lost with it",
@@ -268,7 +270,7 @@ func (r *run) again() string {
 
 // shorter leaves out the description of a step whose error says itself what could not be done.
 func shorter(err error) error {
-	var step *plan.StepError
+	var step *apply.StepError
 	if errors.As(err, &step) && strings.HasPrefix(step.Err.Error(), "cannot ") {
 		return fmt.Errorf("phase %s: %w", step.Phase, step.Err)
 	}
@@ -278,9 +280,9 @@ func shorter(err error) error {
 // lock takes the lock of the node, if the plan can be applied. That another run
 // is at work counts before what is wrong because of that (its ports are taken);
 // but a user who may not write here is told so by preflight.
-func (r *run) lock() (*plan.Lock, error) {
-	lock, err := plan.AcquireLock(r.cfg.Paths(), r.verb)
-	var locked *plan.LockedError
+func (r *run) lock() (*journal.Lock, error) {
+	lock, err := journal.Acquire(r.cfg.Paths(), r.verb)
+	var locked *journal.LockedError
 	switch {
 	case errors.As(err, &locked) || r.verdict == nil:
 		return lock, err

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -110,7 +110,7 @@ func (a *app) explainNotRunning(err error) error {
 // the pods of the sources that those name; only of the one that init has left running is it known that there were none.
 func (a *app) howToSupervise() string {
 	paths, root := config.PathsBelow(a.global.root), a.rootFlag()
-	history, err := plan.Load(a.global.root, paths)
+	history, err := journal.Load(a.global.root, paths)
 	if _, started := history.Owned[paths.Socket]; started || err != nil { // what cannot be read is init's journal, too
 		return "kubecrank supervise" + root + " starts it again, and so does kubecrank init" + root + " with the flags that it had"
 	}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/journal"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -96,12 +97,12 @@ func TestHowToSupervise(t *testing.T) {
 		t.Errorf("without a journal: %s", hint)
 	}
 	paths := config.PathsBelow(root)
-	j, err := plan.OpenJournal(root, paths)
+	j, err := journal.Open(root, paths)
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := plan.Made{Kind: plan.MadeProc, Path: paths.Socket}
-	if err := errors.Join(j.Commit(plan.Record{Verb: plan.VerbInit, What: plan.StepDone, Made: &started}), j.Close()); err != nil {
+	started := resource.Made{Kind: resource.MadeProc, Path: paths.Socket}
+	if err := errors.Join(j.Commit(journal.Record{Verb: journal.VerbInit, What: journal.StepDone, Made: &started}), j.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if hint := a.howToSupervise(); !strings.Contains(hint, "kubecrank supervise --root "+root+" starts it again") {

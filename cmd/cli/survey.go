@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/process"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
@@ -157,12 +157,12 @@ func (a *app) stopUnrecorded(ctx context.Context, r *run) error {
 }
 
 // places are directories that kubecrank uses and that are there, for a reset that does not know who made them.
-func places(paths config.Paths) []plan.LeftBehind {
+func places(paths config.Paths) []apply.LeftBehind {
 	const why = "no journal says who made it"
-	var left []plan.LeftBehind
+	var left []apply.LeftBehind
 	for _, dir := range []string{paths.State, paths.Run, paths.Kubernetes, paths.EtcdData} {
 		if exists(dir) {
-			left = append(left, plan.LeftBehind{Path: dir, Why: why})
+			left = append(left, apply.LeftBehind{Path: dir, Why: why})
 		}
 	}
 	return left

@@ -1,13 +1,13 @@
 // Package facts looks at the machine once and says what it saw, as a value:
 // phases compute a plan from it, a dry-run compares the plan with it, and tests
-// write it by hand. It is the only reader of the machine before plan.Apply.
+// write it by hand. It is the only reader of the machine before apply.Run.
 //
 //	Config (paths, ports) --Gather--> Facts --HostFacts--> Config.Complete
 //	          |                         ^ |--ManifestsHost--> manifests.Render
 //	          +--Probe (a run only)-----+ +--Host--> plan.Diff
 //
 // Gather changes nothing, needs no rights, sends nothing and takes
-// milliseconds. What it cannot read becomes a fact (plan.Unreadable, an empty
+// milliseconds. What it cannot read becomes a fact (resource.Unreadable, an empty
 // value), not a failure. With a root, it reads nothing outside but what the
 // kernel says of itself. Probe is for the rest: it writes, asks and waits, and
 // so belongs to a run and not to a dry-run.
@@ -26,8 +26,10 @@ import (
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/accounts"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/ports"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // Facts is the machine, seen once.
@@ -51,7 +53,7 @@ type Facts struct {
 	ClockUnsynchronized bool
 
 	// Files is what is at each path the plan may touch, and at their parents.
-	Files map[string]plan.Seen
+	Files map[string]resource.Seen
 	// Places is what writing below each directory of ours would meet.
 	Places map[string]Place
 	// Ports are those of the components and of a kubelet that something listens on.
@@ -72,7 +74,7 @@ type Facts struct {
 	// PatchesError is why they could not be read.
 	PatchesError error
 
-	History plan.History
+	History journal.History
 	// JournalError is why History could not be read.
 	JournalError error
 
@@ -101,7 +103,7 @@ func Gather(ctx context.Context, cfg config.Config) (Facts, error) {
 		f.SupervisorRuns = answers(ctx, paths.Socket)
 	})
 	all.Go(func() {
-		f.History, f.JournalError = plan.Load(cfg.Root, paths)
+		f.History, f.JournalError = journal.Load(cfg.Root, paths)
 		f.Files = lookAt(cfg, f.History)
 	})
 	all.Go(func() {
@@ -155,7 +157,7 @@ func (f Facts) ManifestsHost(cfg config.Config) manifests.Host {
 func (f Facts) externalCA(pkiDir string) bool {
 	key := filepath.Join(pkiDir, "ca.key")
 	_, ours := f.History.Owned[key]
-	return f.Look(filepath.Join(pkiDir, "ca.crt")).Kind == plan.Regular && f.Look(key).Kind == plan.Absent &&
+	return f.Look(filepath.Join(pkiDir, "ca.crt")).Kind == resource.Regular && f.Look(key).Kind == resource.Absent &&
 		(!ours || f.History.SetUp)
 }
 
@@ -166,7 +168,7 @@ func (f Facts) Host() plan.Host {
 		History:        f.History,
 		SupervisorRuns: func() bool { return f.SupervisorRuns },
 		Look:           f.Look,
-		Owned: func(path string) (plan.Owned, bool) {
+		Owned: func(path string) (resource.Owned, bool) {
 			o, ok := f.History.Owned[path]
 			return o, ok
 		},
@@ -175,7 +177,7 @@ func (f Facts) Host() plan.Host {
 
 // Look says what is at a path. What follows from a parent that was looked at is
 // known too: nothing is in a directory that is not there, or that does not list it.
-func (f Facts) Look(path string) plan.Seen {
+func (f Facts) Look(path string) resource.Seen {
 	if seen, ok := f.Files[path]; ok {
 		return seen
 	}
@@ -185,16 +187,16 @@ func (f Facts) Look(path string) plan.Seen {
 			continue
 		}
 		switch {
-		case seen.Kind == plan.Absent:
+		case seen.Kind == resource.Absent:
 			return seen
-		case seen.Kind == plan.Directory && seen.Error == "" && seen.Names != nil && !slices.Contains(seen.Names, filepath.Base(child)):
-			return plan.Seen{Kind: plan.Absent}
+		case seen.Kind == resource.Directory && seen.Error == "" && seen.Names != nil && !slices.Contains(seen.Names, filepath.Base(child)):
+			return resource.Seen{Kind: resource.Absent}
 		case seen.Error != "":
-			return plan.Seen{Kind: plan.Unreadable, Error: seen.Error}
+			return resource.Seen{Kind: resource.Unreadable, Error: seen.Error}
 		}
 		break
 	}
-	return plan.Seen{Kind: plan.Unreadable, Error: "nobody looked at it"}
+	return resource.Seen{Kind: resource.Unreadable, Error: "nobody looked at it"}
 }
 
 // ProxyEnv are the proxy variables of an environment, sorted by name: kubeadm's

@@ -16,8 +16,9 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/pki"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 func mustGather(t *testing.T, cfg config.Config) Facts {
@@ -58,7 +59,7 @@ func TestGatherLooksAtAllThatInitTouches(t *testing.T) {
 		filepath.Join(paths.Manifests, "etcd.yaml"), filepath.Join(paths.EtcdData, "member"), filepath.Join(paths.Components, "cafe"))
 	f := mustGather(t, cfg)
 	for _, path := range touched {
-		if seen := f.Look(path); seen.Kind != plan.Absent {
+		if seen := f.Look(path); seen.Kind != resource.Absent {
 			t.Errorf("on a bare machine %s is %+v", path, seen)
 		}
 	}
@@ -67,11 +68,11 @@ func TestGatherLooksAtAllThatInitTouches(t *testing.T) {
 	}
 	f = mustGather(t, cfg)
 	for _, path := range touched {
-		if seen := f.Look(path); seen.Kind != plan.Regular || strings.HasPrefix(path, paths.PKI) && string(seen.Data) != path {
+		if seen := f.Look(path); seen.Kind != resource.Regular || strings.HasPrefix(path, paths.PKI) && string(seen.Data) != path {
 			t.Errorf("%s is %+v", path, seen)
 		}
 	}
-	if seen := f.Look("/somewhere/else"); seen.Kind == plan.Absent {
+	if seen := f.Look("/somewhere/else"); seen.Kind == resource.Absent {
 		t.Error("what nobody looked at is said not to be there")
 	}
 }
@@ -85,7 +86,7 @@ func TestGatherKnowsEmptyDirectories(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := mustGather(t, cfg).Look(filepath.Join(dir, "something"))
-		if seen.Kind != plan.Absent {
+		if seen.Kind != resource.Absent {
 			t.Errorf("in the empty directory %s there is %+v", dir, seen)
 		}
 	}
@@ -111,10 +112,10 @@ func TestGatherWithoutRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := mustGather(t, cfg)
-	if seen := f.Look(filepath.Join(paths.PKI, "ca.key")); seen.Kind != plan.Unreadable || seen.Error != "permission denied" {
+	if seen := f.Look(filepath.Join(paths.PKI, "ca.key")); seen.Kind != resource.Unreadable || seen.Error != "permission denied" {
 		t.Errorf("a key is %+v", seen)
 	}
-	if seen := f.Look(filepath.Join(paths.EtcdData, "member")); seen.Kind == plan.Absent && f.Look(paths.EtcdData).Error == "" {
+	if seen := f.Look(filepath.Join(paths.EtcdData, "member")); seen.Kind == resource.Absent && f.Look(paths.EtcdData).Error == "" {
 		t.Errorf("member is %+v", seen)
 	}
 	if f.JournalError == nil {
@@ -166,7 +167,7 @@ func TestProxyEnv(t *testing.T) {
 func TestHostFacts(t *testing.T) {
 	here, remembered := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	loopback := netip.MustParseAddr("127.0.0.1")
-	history := plan.History{Records: 1, Node: plan.Identity{Name: "old", AdvertiseAddress: "192.0.2.2"}}
+	history := journal.History{Records: 1, Node: journal.Identity{Name: "old", AdvertiseAddress: "192.0.2.2"}}
 	for name, test := range map[string]struct {
 		facts Facts
 		root  string
@@ -181,7 +182,7 @@ func TestHostFacts(t *testing.T) {
 		"no default route":               {Facts{Hostname: "n"}, "", config.HostFacts{Hostname: "n"}},
 		"no default route, below a root": {Facts{Hostname: "n"}, "/r", config.HostFacts{Hostname: "n", DefaultAddress: loopback}},
 		"a journal that says something else": {
-			Facts{Hostname: "n", DefaultAddress: here, History: plan.History{Node: plan.Identity{AdvertiseAddress: "x"}}}, "",
+			Facts{Hostname: "n", DefaultAddress: here, History: journal.History{Node: journal.Identity{AdvertiseAddress: "x"}}}, "",
 			config.HostFacts{Hostname: "n", DefaultAddress: here},
 		},
 	} {
@@ -193,17 +194,17 @@ func TestHostFacts(t *testing.T) {
 
 // A CA whose key a killed run did not come to write is no external CA.
 func TestManifestsHostExternalCA(t *testing.T) {
-	dir := plan.Seen{Kind: plan.Directory, Names: []string{"ca.crt"}}
-	files := map[string]plan.Seen{"/etc/kubernetes/pki": dir, "/etc/kubernetes/pki/ca.crt": {Kind: plan.Regular}}
-	meant := map[string]plan.Owned{"/etc/kubernetes/pki/ca.key": {}}
+	dir := resource.Seen{Kind: resource.Directory, Names: []string{"ca.crt"}}
+	files := map[string]resource.Seen{"/etc/kubernetes/pki": dir, "/etc/kubernetes/pki/ca.crt": {Kind: resource.Regular}}
+	meant := map[string]resource.Owned{"/etc/kubernetes/pki/ca.key": {}}
 	for name, test := range map[string]struct {
 		facts Facts
 		want  bool
 	}{
-		"no CA":                          {Facts{Files: map[string]plan.Seen{"/etc/kubernetes/pki": {Kind: plan.Absent}}}, false},
+		"no CA":                          {Facts{Files: map[string]resource.Seen{"/etc/kubernetes/pki": {Kind: resource.Absent}}}, false},
 		"theirs":                         {Facts{Files: files}, true},
-		"killed before the key":          {Facts{Files: files, History: plan.History{Owned: meant}}, false},
-		"set up, and the key taken away": {Facts{Files: files, History: plan.History{Owned: meant, SetUp: true}}, true},
+		"killed before the key":          {Facts{Files: files, History: journal.History{Owned: meant}}, false},
+		"set up, and the key taken away": {Facts{Files: files, History: journal.History{Owned: meant, SetUp: true}}, true},
 	} {
 		if got := test.facts.ManifestsHost(config.Default("")).ExternalCA; got != test.want {
 			t.Errorf("%s: %v", name, got)

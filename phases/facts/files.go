@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/journal"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // maxEntries is how many files of a directory are looked at: far more than a
@@ -19,9 +20,9 @@ const maxEntries = 500
 
 // lookAt looks at all that a plan may touch, by directory: whatever the
 // certificates and manifests are called, they are in there.
-func lookAt(cfg config.Config, history plan.History) map[string]plan.Seen {
+func lookAt(cfg config.Config, history journal.History) map[string]resource.Seen {
 	paths := cfg.Paths()
-	l := looker{follow: cfg.Root == "", files: make(map[string]plan.Seen)}
+	l := looker{follow: cfg.Root == "", files: make(map[string]resource.Seen)}
 	for _, dir := range []string{
 		paths.Kubernetes, paths.Manifests, paths.PKI, filepath.Join(paths.PKI, "etcd"),
 	} {
@@ -53,7 +54,7 @@ func lookAt(cfg config.Config, history plan.History) map[string]plan.Seen {
 
 type looker struct {
 	follow bool
-	files  map[string]plan.Seen
+	files  map[string]resource.Seen
 }
 
 // rootless looks at what other users than root must be able to reach, and at the files that they are listed in.
@@ -78,7 +79,7 @@ func (l *looker) dir(dir string, content bool) {
 			continue
 		}
 		if content {
-			l.files[path] = plan.Look(path, l.follow)
+			l.files[path] = resource.Look(path, l.follow)
 		} else {
 			l.files[path] = stat(path)
 		}
@@ -86,11 +87,11 @@ func (l *looker) dir(dir string, content bool) {
 }
 
 // path looks at a path, and at its parents without what is in them.
-func (l *looker) path(path string) plan.Seen {
-	if seen, ok := l.files[path]; ok && (seen.Kind != plan.Directory || seen.Names != nil) {
+func (l *looker) path(path string) resource.Seen {
+	if seen, ok := l.files[path]; ok && (seen.Kind != resource.Directory || seen.Names != nil) {
 		return seen
 	}
-	l.files[path] = plan.Look(path, l.follow)
+	l.files[path] = resource.Look(path, l.follow)
 	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
 		if _, ok := l.files[dir]; ok {
 			break
@@ -101,21 +102,21 @@ func (l *looker) path(path string) plan.Seen {
 }
 
 // stat is plan.Look without the content, following links: what parents are for.
-func stat(path string) plan.Seen {
+func stat(path string) resource.Seen {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
-		return plan.Seen{Kind: plan.Absent}
+		return resource.Seen{Kind: resource.Absent}
 	case err != nil:
-		return plan.Seen{Kind: plan.Unreadable, Error: reason(err)}
+		return resource.Seen{Kind: resource.Unreadable, Error: reason(err)}
 	}
-	seen := plan.Seen{Kind: plan.Special, Mode: info.Mode().Perm()}
-	seen.UID, seen.GID = plan.Owner(info)
+	seen := resource.Seen{Kind: resource.Special, Mode: info.Mode().Perm()}
+	seen.UID, seen.GID = resource.Owner(info)
 	switch {
 	case info.IsDir():
-		seen.Kind = plan.Directory
+		seen.Kind = resource.Directory
 	case info.Mode().IsRegular():
-		seen.Kind = plan.Regular
+		seen.Kind = resource.Regular
 	}
 	return seen
 }

@@ -1,6 +1,8 @@
 package plan
 
-import "github.com/kubecrank/kubecrank/redact"
+import (
+	"github.com/kubecrank/kubecrank/redact"
+)
 
 // Change is what one step comes to on a host.
 type Change struct {
@@ -37,7 +39,7 @@ func Refuse(p Plan, h Host) *RefusedError {
 	for _, ph := range p.Phases {
 		for _, s := range ph.Steps {
 			if w := s.Compare(h); w.State == Conflict {
-				e.Conflicts = append(e.Conflicts, conflictOf(s, w))
+				e.Conflicts = append(e.Conflicts, ConflictOf(s, w))
 			}
 		}
 	}
@@ -47,13 +49,21 @@ func Refuse(p Plan, h Host) *RefusedError {
 	return e
 }
 
+// File is a file that a plan writes.
+type File struct {
+	Path string
+	Data []byte
+}
+
 // Files returns the files of the plan whose content is known and no secret: the manifests, for one.
-func (p Plan) Files() []WriteFile {
-	var files []WriteFile
+func (p Plan) Files() []File {
+	var files []File
 	for _, ph := range p.Phases {
 		for _, s := range ph.Steps {
-			if f, ok := s.(WriteFile); ok && !f.Secret {
-				files = append(files, f)
+			if w, ok := s.(interface{ Public() (File, bool) }); ok {
+				if f, ok := w.Public(); ok {
+					files = append(files, f)
+				}
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/cluster"
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -14,23 +15,22 @@ import (
 type Node struct {
 	Root       string // config.Config.Root
 	Paths      config.Paths
-	Lock       *Lock
-	Journal    *Journal
+	Lock       *journal.Lock
+	Journal    *journal.Journal
 	Supervisor Supervisor
 	Components Components
 	// FlagNames names the flags of a component, for a suggestion when it refuses one; nil: none are known.
 	FlagNames func(component string) []string
 	API       API
-	Progress  Progress // nil: nobody watches
 	Now       func() time.Time
-
-	news func(detail string)
+	// News is told how far a step is that takes long; apply sets it.
+	News func(detail string)
 }
 
 // Tell passes on how far a step is that takes long.
 func (n *Node) Tell(detail string) {
-	if n.news != nil {
-		n.news(detail)
+	if n.News != nil {
+		n.News(detail)
 	}
 }
 
@@ -83,32 +83,3 @@ type Endpoint struct {
 	Server     string // URL
 	Kubeconfig []byte // its own server does not matter
 }
-
-// Progress is told what Apply does, as it does it. Calls do not overlap.
-type Progress interface {
-	Report(Event)
-}
-
-// Event is one moment of an Apply.
-type Event struct {
-	Phase  string
-	Step   string // Describe; "" for an event of the phase
-	Moment Moment
-	State  State         // of a step that is done: what Compare had found
-	Detail string        // one line for people
-	Took   time.Duration // of a phase or step that ended
-	Err    error
-}
-
-// Moment says what an Event stands for.
-type Moment string
-
-// The moments of an Apply.
-const (
-	PhaseStarted  Moment = "phase-started"
-	PhaseIntended Moment = "phase-intended" // the journal holds all intents of the phase; nothing is done yet
-	StepStarted   Moment = "step-started"
-	StepNews      Moment = "step-news" // a step that takes long says how far it is
-	StepEnded     Moment = "step-ended"
-	PhaseEnded    Moment = "phase-ended"
-)

@@ -23,11 +23,11 @@ package plan
 
 import (
 	"context"
-	"io/fs"
-	"time"
 
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/journal"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // Plan is what one verb does, in phases.
@@ -35,7 +35,7 @@ type Plan struct {
 	Verb string `json:"verb"` // "init"
 	// Node is what the run settled on for this machine; the journal
 	// remembers it, so that a run that continues another settles on the same.
-	Node Identity `json:"node"`
+	Node journal.Identity `json:"node"`
 	// Settled is the configuration that the run settled on, without secrets. The
 	// journal keeps it for the verbs that come later. Nil: this verb settles nothing.
 	Settled *config.Settled `json:"-"`
@@ -45,12 +45,6 @@ type Plan struct {
 	// SetsUp says that the node is set up once the plan is done (History.SetUp).
 	SetsUp bool    `json:"-"`
 	Phases []Phase `json:"phases"`
-}
-
-// Identity is the part of the configuration that has a default which depends on the machine.
-type Identity struct {
-	Name             string `json:"name,omitempty"`
-	AdvertiseAddress string `json:"advertiseAddress,omitempty"`
 }
 
 // Phase is a named list of steps. Its steps run in order; phases run as soon as those in After are done.
@@ -95,9 +89,9 @@ type Work struct {
 	// Refused says what kind of Conflict it is.
 	Refused Refusal
 	// Makes is what Do puts on the machine. What Files puts there is added by Apply.
-	Makes []Made
+	Makes []resource.Made
 	// Unmakes is what Do removes for good.
-	Unmakes []Made
+	Unmakes []resource.Made
 	// Files returns the bytes to write, secrets included. Nil: no files.
 	Files func(h Host) ([]durable.File, error)
 	// Late says that Files looks at files that other steps of the phase are
@@ -122,67 +116,4 @@ const (
 	OtherConfig  Refusal = "other config"   // this node was set up, to the end, with another configuration
 	NotValid     Refusal = "not valid"      // an existing certificate, key or kubeconfig that cannot be used
 	NotReachable Refusal = "not accessible" // it cannot be looked at
-)
-
-// Made is what a step put on the machine, as the journal remembers it, and what reset removes.
-type Made struct {
-	Kind    MadeKind    `json:"kind"`
-	Path    string      `json:"path"`
-	SHA256  string      `json:"sha256,omitempty"` // of a file's bytes: another sum at reset means it was changed by hand
-	Mode    fs.FileMode `json:"mode,omitempty"`
-	Existed bool        `json:"existed,omitempty"` // it was there before us; reset leaves it
-	// Edits is the sum of what we wrote, if SHA256 is that of a user's edit of it.
-	Edits string `json:"edits,omitempty"`
-	// Except are names that were there before us (MadeEntries).
-	Except []string `json:"except,omitempty"`
-	// UID and GID are whom it belonged to (MadeOwner, and Mode with them).
-	UID int64 `json:"uid,omitempty"`
-	GID int64 `json:"gid,omitempty"`
-}
-
-// MadeKind says how reset treats a Made.
-type MadeKind string
-
-// The kinds of Made.
-const (
-	MadeFile MadeKind = "file" // removed if its bytes are still ours
-	MadeDir  MadeKind = "dir"  // removed if empty
-	MadeTree MadeKind = "tree" // a directory whose content is the components' (etcd's data, logs): removed whole
-	// MadeEntries are what components put into a directory that was there
-	// before us: Path is "dir/prefix*", Except those names that are not ours.
-	MadeEntries MadeKind = "entries"
-	// MadeLine is a line of /etc/passwd or /etc/group: Path is "FILE:NAME". Removed if it is still as we wrote it.
-	MadeLine MadeKind = "line"
-	// MadeOwner is somebody else's file that we gave to a user of ours: Path is "FILE@owner". Given back.
-	MadeOwner MadeKind = "owner"
-	MadeProc  MadeKind = "process" // the supervisor: stopped, pods in reverse start order
-)
-
-// Record is one line of the journal.
-type Record struct {
-	Time  time.Time `json:"time"`
-	Verb  string    `json:"verb"`
-	Phase string    `json:"phase,omitempty"`
-	Step  string    `json:"step,omitempty"` // Describe of the step
-	Kind  string    `json:"kind,omitempty"`
-	What  What      `json:"what"`
-	Made  *Made     `json:"made,omitempty"`
-	Node  *Identity `json:"node,omitempty"` // of RunBegun
-	// Config is what the run settled on, if that is not what the run before it had (RunBegun).
-	Config *config.Settled `json:"config,omitempty"`
-	Error  string          `json:"error,omitempty"`
-}
-
-// What says which moment of a run or step a Record stands for.
-type What string
-
-// The moments of a run: the run begins, an intent (written before the machine is touched), a step done or failed, the run done.
-const (
-	RunBegun   What = "run-begun"
-	Intent     What = "intent"
-	StepDone   What = "done"
-	StepFailed What = "failed"
-	RunDone    What = "run-done"
-	Removed    What = "removed"
-	NodeSetUp  What = "node-set-up" // stands beside the RunDone of a Plan that SetsUp
 )

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/redact"
 )
 
@@ -118,9 +119,9 @@ func Document(p Plan, changes []Change) any {
 		Steps []jsonStep `json:"steps"`
 	}
 	doc := struct {
-		Verb   string      `json:"verb"`
-		Node   Identity    `json:"node"`
-		Phases []jsonPhase `json:"phases"`
+		Verb   string           `json:"verb"`
+		Node   journal.Identity `json:"node"`
+		Phases []jsonPhase      `json:"phases"`
 	}{Verb: p.Verb, Node: p.Node, Phases: []jsonPhase{}}
 	for _, ph := range p.Phases {
 		jp := jsonPhase{Phase: ph, Steps: []jsonStep{}}

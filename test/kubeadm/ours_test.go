@@ -18,6 +18,7 @@ import (
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
 // filePhases are the phases that write what kubeadm writes too. What others
@@ -76,7 +77,7 @@ func kubecrank(c prepared) (*side, error) {
 		f.Patches, f.PatchesError = facts.ReadPatches(dir)
 	}
 	for path, seen := range f.Files {
-		if seen.Kind == plan.Directory && c.compares(path) && s.dirs != nil {
+		if seen.Kind == resource.Directory && c.compares(path) && s.dirs != nil {
 			s.dirs[path] = seen.Mode
 		}
 	}
@@ -86,9 +87,9 @@ func kubecrank(c prepared) (*side, error) {
 		return nil, err
 	}
 	host := f.Host()
-	host.Look = func(path string) plan.Seen {
+	host.Look = func(path string) resource.Seen {
 		if f, ok := s.files[path]; ok {
-			return plan.Seen{Kind: plan.Regular, Mode: f.mode, Data: f.data}
+			return resource.Seen{Kind: resource.Regular, Mode: f.mode, Data: f.data}
 		}
 		return f.Look(path)
 	}
@@ -111,7 +112,7 @@ func (s *side) apply(c prepared, ph plan.Phase, host plan.Host) error {
 				return errors.New(step.Describe() + ": " + work.Detail)
 			}
 			for _, made := range work.Makes {
-				if dir := made.Kind == plan.MadeDir || made.Kind == plan.MadeTree; dir && !made.Existed && s.dirs != nil && c.compares(made.Path) {
+				if dir := made.Kind == resource.MadeDir || made.Kind == resource.MadeTree; dir && !made.Existed && s.dirs != nil && c.compares(made.Path) {
 					s.dirs[made.Path] = made.Mode
 				}
 			}
@@ -133,16 +134,16 @@ func (s *side) apply(c prepared, ph plan.Phase, host plan.Host) error {
 // machine is an empty one: /etc and /var/lib, and what the case puts there.
 func machine(c prepared, now time.Time) facts.Facts {
 	f := facts.Facts{Now: now, CPUs: 4, MemoryMiB: 4096, Hostname: "host", CADirs: c.caDirs(), ProxyEnv: facts.ProxyEnv(c.env),
-		Files: map[string]plan.Seen{}}
+		Files: map[string]resource.Seen{}}
 	for _, dir := range []string{"/", "/etc", "/var", "/var/lib"} {
-		f.Files[dir] = plan.Seen{Kind: plan.Directory, Mode: 0o755, Names: []string{}}
+		f.Files[dir] = resource.Seen{Kind: resource.Directory, Mode: 0o755, Names: []string{}}
 	}
-	see := func(path string, seen plan.Seen) {
+	see := func(path string, seen resource.Seen) {
 		f.Files[path] = seen
 		for dir := filepath.Dir(path); ; path, dir = dir, filepath.Dir(dir) {
 			parent, ok := f.Files[dir]
 			if !ok {
-				parent = plan.Seen{Kind: plan.Directory, Mode: 0o755}
+				parent = resource.Seen{Kind: resource.Directory, Mode: 0o755}
 			}
 			if name := filepath.Base(path); path != "/" && !slices.Contains(parent.Names, name) {
 				parent.Names = append(parent.Names, name)
@@ -156,7 +157,7 @@ func machine(c prepared, now time.Time) facts.Facts {
 	see("/var/lib", f.Files["/var/lib"])
 	see("/etc", f.Files["/etc"])
 	for path, file := range c.host.files {
-		see(path, plan.Seen{Kind: plan.Regular, Mode: file.mode, Data: file.data})
+		see(path, resource.Seen{Kind: resource.Regular, Mode: file.mode, Data: file.data})
 	}
 	return f
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/accounts"
 	"github.com/kubecrank/kubecrank/phases/facts"
-	"github.com/kubecrank/kubecrank/phases/plan"
+	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/phases/steps"
 )
 
 // With the feature gate RootlessControlPlane, which kubeadm's dry-run leaves
@@ -102,10 +103,10 @@ func compareOwners(t *testing.T, cfg config.Config, f facts.Facts, root string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := map[string]plan.Own{}
+	ours := map[string]steps.Own{}
 	for _, ph := range p.Phases {
 		for _, step := range ph.Steps {
-			if own, ok := step.(plan.Own); ok && own.Path != cfg.Paths().State {
+			if own, ok := step.(steps.Own); ok && own.Path != cfg.Paths().State {
 				ours[own.Path] = own
 			}
 		}
@@ -120,7 +121,7 @@ func compareOwners(t *testing.T, cfg config.Config, f facts.Facts, root string) 
 			if err != nil {
 				return err
 			}
-			uid, gid := plan.Owner(info)
+			uid, gid := resource.Owner(info)
 			name := strings.TrimPrefix(path, root)
 			own, given := ours[name]
 			switch {
