@@ -10,36 +10,36 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 )
 
-// applyMergePatch is RFC 7386, by the library that kubeadm uses.
+// applyMergePatch applies a merge patch (RFC 7386) with kubeadm's library.
 func applyMergePatch(object, patch []byte) ([]byte, error) {
 	if len(patch) == 0 || patch[0] != '{' {
-		return nil, errors.New("a merge patch is a mapping, and this is none")
+		return nil, errors.New("a merge patch must be a mapping")
 	}
 	return jsonpatch.MergePatch(object, patch)
 }
 
-// operation is one of a JSON patch.
+// operation is one item of a JSON patch.
 type operation struct {
 	Op    string          `json:"op"`
 	Path  *string         `json:"path"`
 	From  *string         `json:"from,omitempty"`
-	Value json.RawMessage `json:"value,omitempty"` // nil if there is none, "null" if it is null
+	Value json.RawMessage `json:"value,omitempty"` // nil if missing, "null" if null
 }
 
-// A patch that copies the document into itself again and again must not grow it without limit.
+// The limits stop a patch that copies the document into itself again and again.
 const (
 	maxOperations = 1000
-	maxPatched    = 256 << 10 // bytes of JSON; a manifest has 5 KB
+	maxPatched    = 256 << 10 // bytes of JSON; a manifest is 5 KB
 )
 
-// applyJSONPatch is RFC 6902, by the library that kubeadm uses: all operations
-// in order, or an error that names the first one which cannot be done.
+// applyJSONPatch applies all operations of a JSON patch (RFC 6902) in order, with
+// kubeadm's library. The error names the first operation that fails.
 func applyJSONPatch(object, patch []byte) ([]byte, error) {
 	var operations []operation
 	decoder := json.NewDecoder(bytes.NewReader(patch))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&operations); err != nil {
-		return nil, fmt.Errorf("it is no list of operations: %s", cause(err))
+		return nil, fmt.Errorf("it is not a list of operations: %s", cause(err))
 	}
 	if len(operations) > maxOperations {
 		return nil, fmt.Errorf("it has more than %d operations", maxOperations)
@@ -59,7 +59,7 @@ func applyJSONPatch(object, patch []byte) ([]byte, error) {
 	return object, nil
 }
 
-// check finds what the library lets through, or has no words for.
+// check finds mistakes that the library accepts, or does not explain.
 func (o operation) check() error {
 	needsFrom := false
 	switch o.Op {
@@ -88,7 +88,7 @@ func (o operation) check() error {
 	return nil
 }
 
-// apply guards against the library, which takes some of a document's form for granted.
+// apply does one operation. It recovers from the library's panic on a document of another form.
 func (o operation) apply(object []byte) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -109,7 +109,7 @@ func (o operation) apply(object []byte) (out []byte, err error) {
 	return out, nil
 }
 
-// plainly says in few words what the library says with the path once more.
+// plainly replaces the library's texts, which repeat the path.
 func plainly(err error) error {
 	switch {
 	case errors.Is(err, jsonpatch.ErrTestFailed):

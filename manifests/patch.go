@@ -28,7 +28,7 @@ type Patch struct {
 	Data []byte
 }
 
-// PatchError is a patch that cannot be used.
+// PatchError says why a patch cannot be used.
 type PatchError struct {
 	Patch   string // name of the file, with ":LINE" of the document if it has several
 	Problem string
@@ -37,14 +37,14 @@ type PatchError struct {
 
 func (e *PatchError) Error() string { return "cannot apply the patch " + e.Patch + ": " + e.Problem }
 
-// Hint is the remedy.
+// Hint returns the remedy.
 func (e *PatchError) Hint() string { return e.Remedy }
 
 // ApplyPatches returns the manifests with the patches applied in the order
-// given (kubeadm's is that of the names), notes for the user about files that
-// are of no effect, and all errors at once, each a *PatchError. A manifest
-// without a patch keeps its bytes. What comes out is decoded strictly: a patch
-// that adds a field which a Pod does not have is an error.
+// given; kubeadm's order is by name. It also returns notes for the user about
+// files that have no effect, and all errors at once, each a *PatchError. A manifest
+// without a patch keeps its bytes. The result is decoded strictly, so a patch
+// that adds an unknown field is an error.
 func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string, errs []error) {
 	queues := make([][]Patch, len(files))
 	for _, p := range patches {
@@ -79,7 +79,7 @@ func ApplyPatches(files []File, patches []Patch) (patched []File, notes []string
 	return patched, notes, nil
 }
 
-// patch applies the patches of one manifest, in their order. A patch that cannot be applied is left out for those after it.
+// patch applies the patches of one manifest, in order. If one cannot be applied, the later ones are tried without it.
 func (f File) patch(patches []Patch) (patched File, errs []error) {
 	if len(patches) == 0 {
 		return f, nil
@@ -90,7 +90,7 @@ func (f File) patch(patches []Patch) (patched File, errs []error) {
 			f.Pod, f.Patches = pod, append(slices.Clip(f.Patches), p.Name)
 		}
 	}
-	data, err := encode(f.Pod) // once, because writing YAML is most of the work
+	data, err := encode(f.Pod) // once, because encoding takes most of the time
 	if err != nil {
 		errs = append(errs, noPod(patches[len(patches)-1].Name, err))
 	}
@@ -100,7 +100,7 @@ func (f File) patch(patches []Patch) (patched File, errs []error) {
 
 func podNames() []string { return []string{Etcd, APIServer, ControllerManager, Scheduler} }
 
-// targets are those of kubeadm.
+// targets returns kubeadm's targets.
 func targets() []string { return append(podNames(), "kubeletconfiguration", "corednsdeployment") }
 
 const (
@@ -109,11 +109,11 @@ const (
 	jsonType      = "json"
 )
 
-// target is what the file's name says; a note says why the file is ignored.
+// target returns the target in the file's name. If the file is ignored, the note says why.
 func (p Patch) target() (target, note string, err error) {
 	stem, extension, _ := strings.Cut(p.Name, ".")
 	if ext := path.Ext(p.Name); stem == "" || ext != ".yaml" && ext != ".json" || extension == "" {
-		return "", fmt.Sprintf("The file %s is no patch: its name does not end in .yaml or .json.", p.Name), nil
+		return "", fmt.Sprintf("The file %s is not a patch: its name does not end in .yaml or .json.", p.Name), nil
 	}
 	for _, name := range targets() {
 		if strings.HasPrefix(stem, name) {
@@ -122,7 +122,7 @@ func (p Patch) target() (target, note string, err error) {
 	}
 	if target == "" {
 		known := strings.Join(targets(), ", ")
-		return "", fmt.Sprintf("The file %s is no patch: its name does not begin with one of %s.", p.Name, known), nil
+		return "", fmt.Sprintf("The file %s is not a patch: its name does not begin with one of %s.", p.Name, known), nil
 	}
 	if len(p.Data) == 0 {
 		return "", fmt.Sprintf("The patch %s is empty.", p.Name), nil
@@ -134,7 +134,7 @@ func (p Patch) target() (target, note string, err error) {
 	return target, "", nil
 }
 
-// kind is the patch type that the name gives.
+// kind returns the patch type in the file's name.
 func (p Patch) kind() string {
 	stem, _, _ := strings.Cut(p.Name, ".")
 	if _, kind, ok := strings.Cut(stem, "+"); ok {
@@ -143,7 +143,7 @@ func (p Patch) kind() string {
 	return strategicType
 }
 
-// apply returns the patched pod. The one in f stays as it is.
+// apply returns the patched pod. It does not change f.
 func (p Patch) apply(f File) (*corev1.Pod, []error) {
 	documents, problems := strictyaml.Split(p.Data)
 	for _, d := range documents {
@@ -181,13 +181,13 @@ func (p Patch) apply(f File) (*corev1.Pod, []error) {
 }
 
 func noPod(patch string, err error) error {
-	return &PatchError{Patch: patch, Problem: "what comes out is no Pod: " + cause(err),
+	return &PatchError{Patch: patch, Problem: "the result is not a Pod: " + cause(err),
 		Remedy: "A field of a Pod has another name, place or type; `kubectl explain pod.spec` lists them."}
 }
 
 var decoderPrefix = regexp.MustCompile(`^(error unmarshaling JSON: |while decoding JSON: |json: |yaml: )+`)
 
-// cause takes the decoders' own words off an error.
+// cause returns the error's text without the prefixes of the decoders.
 func cause(err error) string { return decoderPrefix.ReplaceAllString(err.Error(), "") }
 
 func patchJSON(kind string, object, patch []byte) ([]byte, error) {
@@ -198,16 +198,16 @@ func patchJSON(kind string, object, patch []byte) ([]byte, error) {
 		return applyMergePatch(object, patch)
 	}
 	if len(patch) == 0 || patch[0] != '{' {
-		return nil, fmt.Errorf("a strategic merge patch is a mapping, and this is none")
+		return nil, fmt.Errorf("a strategic merge patch must be a mapping")
 	}
 	return applyStrategicPatch(object, patch)
 }
 
-// applyStrategicPatch guards against the library, which takes the types of a patch's lists for granted.
+// applyStrategicPatch recovers from the library's panic on a list with items of the wrong type.
 func applyStrategicPatch(object, patch []byte) (out []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			out, err = nil, fmt.Errorf("its lists do not have the form of a Pod's: %v", r)
+			out, err = nil, fmt.Errorf("its lists do not have the form of a Pod's lists: %v", r)
 		}
 	}()
 	return strategicpatch.StrategicMergePatch(object, patch, corev1.Pod{})

@@ -12,7 +12,7 @@ import (
 	"github.com/kubecrank/kubecrank/pathname"
 )
 
-// applier puts documents into a Config, and notes what cannot be put there.
+// applier puts documents into a Config, and collects the errors.
 type applier struct {
 	checker
 	documents *Documents
@@ -21,8 +21,8 @@ type applier struct {
 
 func (d *Documents) applier(c Config) *applier { return &applier{documents: d, config: c} }
 
-// done returns the Config, and the errors with their lines: all are of the
-// file, and what is missing counts for its document.
+// done returns the Config and the errors, each with its line. An error about a
+// missing field gets the line of its document.
 func (a *applier) done(verb string) (Config, []error) {
 	errs := a.documents.Locate(verb, a.errs)
 	for _, err := range errs {
@@ -34,7 +34,7 @@ func (a *applier) done(verb string) (Config, []error) {
 	return a.config, errs
 }
 
-// start is the line of the first document that counts for a verb.
+// start returns the line of the first document that counts for a verb.
 func (d *Documents) start(verb string) int {
 	for _, doc := range d.found {
 		if slices.Contains(kindsOf(verb), doc.kind) {
@@ -44,7 +44,7 @@ func (d *Documents) start(verb string) int {
 	return 1
 }
 
-// missing notes that the file has not the document that the verb needs, unless that may be one that is no YAML.
+// missing adds the error that the file lacks the verb's document. If a document is not YAML, that one may be it: no error is added.
 func (a *applier) missing(kinds string) {
 	if a.documents.broken {
 		return
@@ -52,8 +52,8 @@ func (a *applier) missing(kinds string) {
 	a.errs = append(a.errs, a.documents.err(1, "", "there is no "+kinds+" in it", remedyDefaults))
 }
 
-// Apply puts what the file says about a verb ("init", "join", "reset",
-// "upgrade") into c. The errors have their lines. After it come the flags,
+// Apply puts the settings of a verb ("init", "join", "reset" or "upgrade") into c.
+// The errors have their lines. The caller then applies the flags, and calls
 // Complete, Validate and Locate.
 func (d *Documents) Apply(verb string, c Config) (Config, []error) {
 	switch verb {
@@ -67,10 +67,10 @@ func (d *Documents) Apply(verb string, c Config) (Config, []error) {
 	return d.ApplyInit(c)
 }
 
-// ApplyInit puts what the file says about init into c: the InitConfiguration,
-// the ClusterConfiguration and ours. A field that the file does not have stays.
-// A directory for the cluster's files counts below c.Root, as for kubeadm --rootfs.
-// InitConfiguration.dryRun is for cmd/cli.
+// ApplyInit puts the InitConfiguration, the ClusterConfiguration and our document
+// into c. A field that the file does not have stays as it is. The directories of
+// the cluster's files are below c.Root, as with kubeadm --rootfs.
+// cmd/cli reads InitConfiguration.dryRun.
 func (d *Documents) ApplyInit(c Config) (Config, []error) {
 	a := d.applier(c)
 	if d.Init == nil && d.Cluster == nil {
@@ -90,7 +90,7 @@ func (d *Documents) ApplyInit(c Config) (Config, []error) {
 	return a.done("init")
 }
 
-// ApplyJoin puts what the file says about join into c: the JoinConfiguration and ours.
+// ApplyJoin puts the JoinConfiguration and our document into c.
 func (d *Documents) ApplyJoin(c Config) (Config, []error) {
 	a := d.applier(c)
 	in := d.Join
@@ -129,8 +129,8 @@ func (d *Documents) ApplyJoin(c Config) (Config, []error) {
 	return a.done("join")
 }
 
-// ApplyReset puts what the file says about reset into c. Force, cleanupTmpDir,
-// unmountFlags and dryRun are for cmd/cli, in d.Reset.
+// ApplyReset puts the ResetConfiguration into c. cmd/cli reads force, cleanupTmpDir,
+// unmountFlags and dryRun from d.Reset.
 func (d *Documents) ApplyReset(c Config) (Config, []error) {
 	a := d.applier(c)
 	in := d.Reset
@@ -148,8 +148,8 @@ func (d *Documents) ApplyReset(c Config) (Config, []error) {
 	return a.done("reset")
 }
 
-// ApplyUpgrade puts the timeouts and our document into c, and checks the
-// parts that cmd/cli takes from d.Upgrade for each subcommand.
+// ApplyUpgrade puts the timeouts and our document into c. It also checks the parts
+// of d.Upgrade that cmd/cli reads for each subcommand.
 func (d *Documents) ApplyUpgrade(c Config) (Config, []error) {
 	a := d.applier(c)
 	in := d.Upgrade
@@ -178,12 +178,12 @@ func (d *Documents) ApplyUpgrade(c Config) (Config, []error) {
 
 func (a *applier) upgradePart(field string, patches *kubeadmapi.Patches, pullPolicy string) {
 	if patches != nil && !path.IsAbs(patches.Directory) {
-		a.bad(field+".patches.directory", patches.Directory, "it is no absolute path", "Give the whole path, from / on.")
+		a.bad(field+".patches.directory", patches.Directory, "it is not an absolute path", "Give the whole path, from / on.")
 	}
 	a.pullPolicy(field+".imagePullPolicy", pullPolicy)
 }
 
-// shared is what every verb takes from the file.
+// shared applies the settings that all verbs have in common.
 func (a *applier) shared() {
 	a.documents.Supervisor.apply(&a.config)
 	if a.documents.Kubelet != nil {

@@ -31,7 +31,7 @@ func (a *applier) cluster(in *kubeadmapi.ClusterConfiguration) {
 		c.FeatureGates = in.FeatureGates
 	}
 	set(&c.KeyAlgorithm, KeyAlgorithm(in.EncryptionAlgorithm))
-	// kubeadm respects the gate before the field (apis/kubeadm/types.go, EncryptionAlgorithmType).
+	// As in kubeadm, the gate wins over the field (apis/kubeadm/types.go, EncryptionAlgorithmType).
 	if ecdsa, ok := in.FeatureGates["PublicKeysECDSA"]; ok {
 		c.KeyAlgorithm = RSA2048
 		if ecdsa {
@@ -108,7 +108,7 @@ func envs(in []kubeadmapi.EnvVar) []Env {
 	return out
 }
 
-// set and its like change a value only if the document has one.
+// set and the functions below change a value only if the document has one.
 func set[T comparable](to *T, value T) {
 	var zero T
 	if value != zero {

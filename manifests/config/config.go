@@ -1,12 +1,12 @@
-// Package config holds the one configuration of kubecrank: what the flags, the
-// environment, the settings file and the kubeadm.k8s.io documents say, merged
-// once, defaulted, validated as a whole, and never changed after.
+// Package config holds the one configuration of kubecrank. It comes from flags,
+// the environment, a settings file and kubeadm.k8s.io documents. It is merged
+// once, completed with defaults, and validated as a whole. Then it never changes.
 //
 //	flags, KUBECRANK_*, files --(cmd/cli)--> Config --Default--> Config --Validate--> all errors at once
 //	                                                                |
 //	                             facts (host name, default address) +--> Complete --> phases, manifests
 //
-// The package is pure: it reads no file, no environment and no clock.
+// The package is pure: it reads no file, environment or clock.
 package config
 
 import (
@@ -17,20 +17,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Config describes one control plane node. The zero value is not useful:
-// start from Default. Fields carry kubeadm's meaning (kubeadm.k8s.io/v1beta4)
-// wherever kubeadm has the field.
+// Config describes one control plane node. Start from Default: the zero value is
+// not valid. A field that kubeadm has means what it means in kubeadm.k8s.io/v1beta4.
 type Config struct {
-	// Root is "" for the host's own paths, or an absolute directory below
-	// which every path of kubecrank and of the components lies (--root).
+	// Root is "" for the host's own paths. Otherwise it is an absolute directory:
+	// every path of kubecrank and of the components lies below it (--root).
 	Root string
-	// PortOffset is added to every port, so that several control planes run
+	// PortOffset is added to every port, so that several control planes can run
 	// on one machine (--port-offset).
 	PortOffset int
-	// Runtime says what runs the containers: RuntimeProcess, RuntimeContainerd or RuntimeKubelet.
+	// Runtime runs the containers: RuntimeProcess, RuntimeContainerd or RuntimeKubelet.
 	Runtime string
-	// ComponentsDir holds the component binaries; "" means the embedded
-	// payload, or PATH in the lean build (--components-dir).
+	// ComponentsDir holds the component binaries (--components-dir). If it is "", they
+	// come from the embedded payload, or from PATH in the lean build.
 	ComponentsDir string
 
 	KubernetesVersion    string // "v1.36.3", with the v
@@ -58,10 +57,10 @@ type Config struct {
 	Patches string
 	DNS     Addon
 	Proxy   Addon // its image is kube-proxy of KubernetesVersion, so only Disabled counts
-	// BootstrapTokens are made once the API server runs; none: one that is random.
+	// BootstrapTokens are made once the API server runs. If there are none, a random one is made.
 	BootstrapTokens []BootstrapToken
 	CertificateKey  Secret // 64 hexadecimal digits, or ""
-	// KubeletConfiguration and KubeProxyConfiguration are documents that are passed on as they are, or nil.
+	// KubeletConfiguration and KubeProxyConfiguration are documents that kubecrank passes on unchanged, or nil.
 	KubeletConfiguration   []byte
 	KubeProxyConfiguration []byte
 	Supervisor             Supervisor
@@ -78,28 +77,28 @@ const (
 	RuntimeKubelet    = "kubelet"
 )
 
-// Networking is the cluster's address plan. One prefix per family, the first is
-// the primary one. ParseSubnets makes them of a flag's or a document's text.
+// Networking is the cluster's address plan. It has at most one prefix per family;
+// the first one is the primary one. ParseSubnets reads them from text.
 type Networking struct {
 	ServiceSubnets []netip.Prefix // default 10.96.0.0/12
 	PodSubnets     []netip.Prefix // none: no node CIDR allocation
 	DNSDomain      string         // "cluster.local"
 }
 
-// Node is what is particular to this machine (nodeRegistration and localAPIEndpoint).
+// Node holds the settings of this machine (nodeRegistration and localAPIEndpoint).
 type Node struct {
 	Name             string     // default: the host name in lower case (Complete)
 	AdvertiseAddress netip.Addr // default: the address of the default route (Complete)
 	BindPort         int        // 6443, PortOffset not yet added
 
-	CRISocket        string         // "unix:///...", or "": the one that is found
+	CRISocket        string         // "unix:///...", or "" to look for one
 	Taints           []corev1.Taint // of the Node object; nil: kubeadm's control plane taint
 	KubeletExtraArgs []Arg
 	ImagePullPolicy  string // "IfNotPresent"
 	ImagePullSerial  bool   // true
 }
 
-// Etcd is either local (External nil) or external.
+// Etcd is local if External is nil.
 type Etcd struct {
 	DataDir         string // /var/lib/etcd below Root
 	ImageRepository string // "" = Config.ImageRepository
@@ -111,22 +110,22 @@ type Etcd struct {
 	External        *ExternalEtcd
 }
 
-// ExternalEtcd is an etcd cluster that kubecrank does not run.
+// ExternalEtcd is an etcd cluster that kubecrank uses and does not run.
 type ExternalEtcd struct {
 	Endpoints                 []string
 	HTTPEndpoints             []string
 	CAFile, CertFile, KeyFile string
 }
 
-// APIServer is the kube-apiserver's part: a Component that has SANs.
+// APIServer holds the settings of kube-apiserver.
 type APIServer struct {
 	Component
 	CertSANs []string
 }
 
-// Component is what kubeadm lets a user change in a control plane component.
+// Component holds the settings that a user can change in a control plane component.
 type Component struct {
-	ExtraArgs    []Arg // order kept, duplicates allowed; a name removes all defaults of that name
+	ExtraArgs    []Arg // in order, with duplicates; a name removes all defaults of that name
 	ExtraVolumes []HostPathMount
 	ExtraEnvs    []Env
 }
@@ -150,7 +149,7 @@ type HostPathMount struct {
 // KeyAlgorithm is kubeadm's encryptionAlgorithm.
 type KeyAlgorithm string
 
-// The values of KeyAlgorithm. kubeadm's default is RSA-2048; ours is ECDSA-P256, which takes 30 ms instead of a second.
+// The values of KeyAlgorithm. kubeadm's default is RSA-2048. Ours is ECDSA-P256, which takes 30 ms instead of a second.
 const (
 	RSA2048   KeyAlgorithm = "RSA-2048"
 	RSA3072   KeyAlgorithm = "RSA-3072"
@@ -159,7 +158,7 @@ const (
 	ECDSAP384 KeyAlgorithm = "ECDSA-P384"
 )
 
-// Timeouts are kubeadm's timeouts, as far as init and join use them.
+// Timeouts are the timeouts of kubeadm that init and join use.
 type Timeouts struct {
 	ControlPlaneComponentHealthCheck time.Duration // 4m; the startup probe's failureThreshold comes from it
 	KubernetesAPICall                time.Duration // 1m
@@ -170,37 +169,37 @@ type Timeouts struct {
 	UpgradeManifests                 time.Duration // 5m
 }
 
-// Addon is what the DNS and the proxy addon can be told.
+// Addon holds the settings of the DNS or the proxy addon.
 type Addon struct {
 	ImageRepository string // "" = Config.ImageRepository
 	ImageTag        string // "" = the tag that belongs to KubernetesVersion
 	Disabled        bool
 }
 
-// BootstrapToken is a token with which nodes may join.
+// BootstrapToken is a token that lets nodes join.
 type BootstrapToken struct {
-	Token       Secret // "abcdef.0123456789abcdef", or "": a random one
+	Token       Secret // "abcdef.0123456789abcdef", or "" for a random one
 	Description string
-	TTL         time.Duration // 24h; 0: for ever
+	TTL         time.Duration // 24h; 0 means no expiry
 	Expires     time.Time     // instead of TTL, or the zero time
 	Usages      []string      // "signing", "authentication"
 	Groups      []string      // "system:bootstrappers:kubeadm:default-node-token"
 }
 
-// Join is how a joining node comes to know the cluster, and to be known.
+// Join holds the settings of join: how the node finds the cluster and proves who it is.
 type Join struct {
 	ControlPlane bool // false: a worker
-	// Token, APIServerEndpoint and CACertHashes are for discovery by token; Token is "" for discovery by file.
+	// Token, APIServerEndpoint and CACertHashes are for discovery by token. Token is "" for discovery by file.
 	Token                    Secret
 	APIServerEndpoint        string   // "host:port"
 	CACertHashes             []string // "sha256:<hex>"
 	UnsafeSkipCAVerification bool
 	KubeConfig               string // for discovery by file: a path or an https URL, or ""
 	TLSBootstrapToken        Secret // default: Token
-	CACertPath               string // where the cluster's CA is written
+	CACertPath               string // the file for the cluster's CA
 }
 
-// Supervisor is what kubeadm has no field for (SupervisorConfiguration).
+// Supervisor holds the settings that kubeadm has no field for (SupervisorConfiguration).
 type Supervisor struct {
 	BackOffInitial     time.Duration // 10s, the kubelet's
 	BackOffMax         time.Duration // 5m
@@ -211,14 +210,14 @@ type Supervisor struct {
 	ManifestURL        string        // "" for none
 	// ManifestURLHeader may hold credentials.
 	ManifestURLHeader map[string][]string
-	MetricsAddress    string // "127.0.0.1:10260": on loopback; "" for the control socket alone
+	MetricsAddress    string // "127.0.0.1:10260", on loopback; "" serves metrics on the control socket only
 }
 
-// Secret is a text that does not show itself when it is printed, logged or
-// encoded. string(s) is the text.
+// Secret is a text that stays hidden when it is printed, logged or encoded.
+// string(s) returns the text.
 type Secret string
 
-// String hides the secret, but not whether there is one.
+// String returns "" for an empty secret, and a placeholder for any other.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -226,13 +225,13 @@ func (s Secret) String() string {
 	return "(secret)"
 }
 
-// GoString is for %#v.
+// GoString hides the secret in %#v.
 func (s Secret) GoString() string { return strconv.Quote(s.String()) }
 
-// MarshalText is for encoders: what was encoded cannot be read back.
+// MarshalText hides the secret from encoders. The encoded text cannot be decoded into the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Ports are the ports in use, PortOffset added.
+// Ports are the ports in use, with PortOffset added.
 type Ports struct {
 	APIServer         int // 6443
 	EtcdClient        int // 2379
@@ -242,7 +241,7 @@ type Ports struct {
 	Scheduler         int // 10259
 }
 
-// Paths are the places on disk, all absolute and below Config.Root.
+// Paths are the files and directories of a control plane, all absolute and below Config.Root.
 type Paths struct {
 	Kubernetes     string // /etc/kubernetes: the kubeconfigs
 	Manifests      string // /etc/kubernetes/manifests
@@ -252,15 +251,15 @@ type Paths struct {
 	Journal        string // /var/lib/kubecrank/journal.jsonl
 	Components     string // /var/lib/kubecrank/components
 	SupervisorLog  string // /var/lib/kubecrank/supervisor.log
-	Timeline       string // /var/lib/kubecrank/timeline.jsonl: what the last init that changed something did, and when
-	Events         string // /var/lib/kubecrank/events.jsonl: what the supervisors told
+	Timeline       string // /var/lib/kubecrank/timeline.jsonl: what the last init that changed anything did, and when
+	Events         string // /var/lib/kubecrank/events.jsonl: what the supervisors reported
 	PodState       string // /var/lib/kubecrank/pods: what the supervisor remembers of running containers
 	Run            string // /run/kubecrank
 	Socket         string // /run/kubecrank/supervisor.sock
 	Lock           string // /run/kubecrank/kubecrank.lock: init, join, reset, upgrade
 	SupervisorLock string // /run/kubecrank/supervisor.lock
-	// SupervisorConfig is /var/lib/kubecrank/supervisor.yaml: what init was told about the supervisor, for each that starts later.
+	// SupervisorConfig is /var/lib/kubecrank/supervisor.yaml: the supervisor's settings, which init writes for later starts.
 	SupervisorConfig string
 	PodLogs          string // /var/log/pods
-	FlexVolumes      string // /var/lib/kubecrank/flexvolumes: made by the controller manager, and empty
+	FlexVolumes      string // /var/lib/kubecrank/flexvolumes: the controller manager makes it; it stays empty
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// DefaultKubernetesVersion is the version of the embedded components, and what
-// kubeadm's labels "stable" and "stable-1" mean here: nothing is looked up on the network.
+// DefaultKubernetesVersion is the version of the embedded components. kubeadm's
+// labels "stable" and "stable-1" mean it too: nothing is looked up on the network.
 const DefaultKubernetesVersion = "v1.36.3"
 
 // kubeadm's defaults (cmd/kubeadm/app/apis/kubeadm/v1beta4/defaults.go and constants.go).
@@ -24,10 +24,10 @@ const (
 	defaultCAValidity   = 10 * defaultLeafValidity
 )
 
-// Default is kubeadm's default configuration with every path below root, "" or
-// "/" for the host's own. It differs from kubeadm's in the key algorithm
-// (ECDSA P-256, not RSA 2048) and in the version, which is the embedded one.
-// Complete fills in what depends on the machine.
+// Default returns kubeadm's default configuration with every path below root. A
+// root of "" or "/" means the host's own paths. Two defaults differ from kubeadm's:
+// the key algorithm is ECDSA P-256, and the version is the embedded one.
+// Complete adds the values that depend on the machine.
 func Default(root string) Config {
 	root = cleanRoot(root)
 	paths := PathsBelow(root)
@@ -56,7 +56,7 @@ func Default(root string) Config {
 			TLSBootstrap:                     5 * time.Minute,
 			UpgradeManifests:                 5 * time.Minute,
 		},
-		// The kubelet's (pkg/kubelet/apis/config/v1beta1/defaults.go, and 10 s for the first back-off).
+		// The kubelet's defaults (pkg/kubelet/apis/config/v1beta1/defaults.go; the first back-off is 10 s).
 		Supervisor: Supervisor{
 			BackOffInitial:     10 * time.Second,
 			BackOffMax:         5 * time.Minute,
@@ -68,16 +68,15 @@ func Default(root string) Config {
 	}
 }
 
-// HostFacts is what Complete needs to know of the machine.
+// HostFacts holds the facts about the machine that Complete needs.
 type HostFacts struct {
-	Hostname       string     // as the kernel says it, any case
-	DefaultAddress netip.Addr // of the interface with the default route; the zero Addr when there is none
+	Hostname       string     // the kernel's, in any case
+	DefaultAddress netip.Addr // of the interface with the default route; the zero Addr if there is no such route
 }
 
-// Complete fills in what the user left out and the machine knows (node name,
-// advertise address), and brings values into the form that kubeadm gives them:
-// names and SANs in lower case, a version with its v. It changes nothing that
-// is there and right, and c's own slices stay as they are.
+// Complete fills in the node name and the advertise address from the machine's if
+// they are empty. It normalizes values as kubeadm does: names and SANs in lower
+// case, the version with its v. It does not change c's slices.
 func (c Config) Complete(h HostFacts) Config {
 	if c.Node.Name == "" {
 		c.Node.Name = h.Hostname
@@ -102,7 +101,7 @@ func (c Config) Complete(h HostFacts) Config {
 	return c
 }
 
-// cleanRoot makes "" of everything that means the host itself.
+// cleanRoot returns the clean root, or "" if it means the host itself.
 func cleanRoot(root string) string {
 	if root == "" {
 		return ""
@@ -114,7 +113,7 @@ func cleanRoot(root string) string {
 	return root
 }
 
-// cleanPath takes away a slash at the end and the like; "" and what is relative stay, for Validate to name.
+// cleanPath returns the clean form of an absolute path. Any other path stays, so that Validate can refuse it.
 func cleanPath(p string) string {
 	if !path.IsAbs(p) {
 		return p

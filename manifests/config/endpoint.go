@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// ParseEndpoint takes a control plane endpoint apart: a DNS name or IP address,
-// with or without a port (0 when there is none). An IPv6 address with a port
-// is in brackets. See kubeadm's cmd/kubeadm/app/util/endpoint.go, ParseHostPort.
+// ParseEndpoint splits a control plane endpoint into its host, a DNS name or an IP
+// address, and its port, 0 if it has none. An IPv6 address with a port is in
+// brackets. See ParseHostPort in kubeadm's cmd/kubeadm/app/util/endpoint.go.
 func ParseEndpoint(s string) (host string, port int, err error) {
 	if strings.Contains(s, "/") {
-		return "", 0, errors.New("it is no host with or without a port, but looks like a URL")
+		return "", 0, errors.New("it is not a host with or without a port, but looks like a URL")
 	}
 	host, portText := splitHostPort(s)
 	if portText != "" {
@@ -26,7 +26,7 @@ func ParseEndpoint(s string) (host string, port int, err error) {
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Zone() != "" {
-			return "", 0, errors.New("an address with a zone is only good on one machine")
+			return "", 0, errors.New("an address with a zone works on one machine only")
 		}
 		return host, port, nil
 	}
@@ -36,9 +36,9 @@ func ParseEndpoint(s string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// ControlPlaneAddress is host and port at which clients reach the control
-// plane: the ControlPlaneEndpoint, whose port is the API server's own unless it
-// names one, or else this node's API server.
+// ControlPlaneAddress returns the host and port at which clients reach the control
+// plane: the ControlPlaneEndpoint, or this node's API server if there is none. An
+// endpoint without a port gets the API server's.
 func (c Config) ControlPlaneAddress() (host string, port int) {
 	own := c.Ports().APIServer
 	if c.ControlPlaneEndpoint != "" {
@@ -52,20 +52,20 @@ func (c Config) ControlPlaneAddress() (host string, port int) {
 	return c.Node.AdvertiseAddress.String(), own
 }
 
-// ControlPlaneURL is the server of the kubeconfigs that people use (admin,
-// super-admin, kubelet after join): "https://10.1.2.3:6443".
+// ControlPlaneURL returns the server of the kubeconfigs admin, super-admin and, after
+// a join, kubelet: "https://10.1.2.3:6443".
 func (c Config) ControlPlaneURL() string {
 	host, port := c.ControlPlaneAddress()
 	return httpsURL(host, port)
 }
 
-// LocalAPIURL is the server of the kubeconfigs that belong to this node (controller-manager, scheduler).
+// LocalAPIURL returns the server of this node's own kubeconfigs (controller-manager, scheduler).
 func (c Config) LocalAPIURL() string {
 	return httpsURL(c.Node.AdvertiseAddress.String(), c.Ports().APIServer)
 }
 
-// Loopback is 127.0.0.1, or ::1 when the advertise address is IPv6: etcd and
-// its clients on this node use the loopback address of that family.
+// Loopback returns 127.0.0.1, or ::1 if the advertise address is IPv6. etcd and its
+// clients on this node use it.
 func (c Config) Loopback() netip.Addr {
 	if c.Node.AdvertiseAddress.Is6() {
 		return netip.IPv6Loopback()
@@ -77,7 +77,7 @@ func httpsURL(host string, port int) string {
 	return "https://" + JoinHostPort(host, port)
 }
 
-// splitHostPort splits "host:port", "[ipv6]:port" and "[ipv6]"; what has no port is all host, an IPv6 address without brackets too.
+// splitHostPort splits "host:port", "[ipv6]:port" and "[ipv6]". A text without a port is all host, also an IPv6 address without brackets.
 func splitHostPort(s string) (host, port string) {
 	if strings.HasPrefix(s, "[") {
 		inside, rest, ok := strings.Cut(s[1:], "]")
@@ -93,7 +93,7 @@ func splitHostPort(s string) (host, port string) {
 	return s, ""
 }
 
-// JoinHostPort is "host:port", with brackets around an IPv6 address.
+// JoinHostPort returns "host:port", with brackets around an IPv6 address.
 func JoinHostPort(host string, port int) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

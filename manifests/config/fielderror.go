@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// FieldError is one value of the configuration that cannot be used. Parse and
-// Validate return lists of them, each as a *FieldError.
+// FieldError says why a value of the configuration cannot be used. Parse and
+// Validate return all of them at once, each as a *FieldError.
 type FieldError struct {
-	Field   string // kubeadm's path, "networking.serviceSubnet"; of ours, which kubeadm lacks, "root"
-	Flag    string // "--service-cidr", or "" when no flag sets the field
-	Source  string // "kubeadm.yaml:12" when the value was read from there
-	Value   string // "" when there is none, or when it is a secret
+	Field   string // kubeadm's path, "networking.serviceSubnet", or the name of a field of ours, "root"
+	Flag    string // "--service-cidr", or "" if no flag sets the field
+	Source  string // "kubeadm.yaml:12", or "" if the value is not from a file
+	Value   string // "" if it is empty or a secret
 	Problem string // "it overlaps the pod subnet 10.0.0.0/8"
-	Remedy  string // what to do, a sentence; "" when the problem says it
+	Remedy  string // a sentence that says what to do, or ""
 }
 
-// Error is "[SOURCE: ]cannot use FIELD VALUE: PROBLEM". A value that stands in
-// a file is named by its path alone, any other by its flag too.
+// Error returns "[SOURCE: ]cannot use FIELD VALUE: PROBLEM". It also names the flag
+// if the value is not from a file.
 func (e *FieldError) Error() string {
 	var b strings.Builder
 	if e.Source != "" {
@@ -38,11 +38,11 @@ func (e *FieldError) Error() string {
 	return b.String() + ": " + e.Problem
 }
 
-// Hint is the remedy, which cmd/cli prints as a second line.
+// Hint returns the remedy, which cmd/cli prints on a second line.
 func (e *FieldError) Hint() string { return e.Remedy }
 
-// flagOf names the flag that sets a field, with kubeadm's flag names
-// (cmd/kubeadm/app/cmd/options/constant.go), or "".
+// flagOf returns the flag that sets a field, or "". The names are kubeadm's
+// (cmd/kubeadm/app/cmd/options/constant.go).
 func flagOf(field string) string {
 	field, _, _ = strings.Cut(field, "[")
 	switch field {

@@ -15,8 +15,8 @@ import (
 )
 
 // Migrate rewrites a configuration file so that all of its kubeadm documents
-// are v1beta4. A document that need not change keeps its text, comments and
-// all; of one that must, comments are lost. Nothing is defaulted.
+// are v1beta4. A document that is v1beta4 already keeps its text and comments. A
+// converted one loses its comments. Migrate adds no defaults.
 func Migrate(name string, data []byte) ([]byte, []error) {
 	d, errs := Parse(name, data)
 	if len(errs) > 0 {
@@ -34,7 +34,7 @@ func Migrate(name string, data []byte) ([]byte, []error) {
 		}
 		out = append(out, text)
 	}
-	if d.Init != nil && !d.has(kindInit) { // made for a timeout
+	if d.Init != nil && !d.has(kindInit) { // it exists only for a timeout
 		written, err := d.write(kindInit)
 		if err != nil {
 			return nil, []error{err}
@@ -56,7 +56,7 @@ func (d *Documents) movedTimeout(doc document) bool {
 	return doc.lines[field] == 0 && d.Init.Timeouts != nil && d.Init.Timeouts.ControlPlaneComponentHealthCheck != nil
 }
 
-// write returns a converted document, apiVersion and kind first.
+// write returns a converted document, with apiVersion and kind first.
 func (d *Documents) write(kind string) ([]byte, error) {
 	text, err := yaml.Marshal(d.withoutType(kind))
 	if err != nil {
@@ -69,7 +69,7 @@ func (d *Documents) write(kind string) ([]byte, error) {
 	return bytes.TrimSpace(append([]byte(head), text...)), nil
 }
 
-// withoutType leaves out apiVersion and kind, which would be sorted among the fields.
+// withoutType removes apiVersion and kind, which Marshal would sort among the fields.
 func (d *Documents) withoutType(kind string) any {
 	switch kind {
 	case kindInit:
@@ -90,22 +90,22 @@ func (d *Documents) withoutType(kind string) any {
 //go:embed defaults/*.yaml
 var defaultsFS embed.FS
 
-// Verbs are those that have a configuration file.
+// Verbs returns the verbs that have a configuration file.
 func Verbs() []string { return []string{"init", "join", "reset", "upgrade"} }
 
-// Defaults is a commented configuration file for a verb, with the default of every field that has one.
+// Defaults returns a commented configuration file for a verb, with the default of every field that has one.
 func Defaults(verb string) ([]byte, error) {
 	if !slices.Contains(Verbs(), verb) {
-		return nil, errors.New("cannot print defaults: there are only those of " + strings.Join(Verbs(), ", "))
+		return nil, errors.New("cannot print defaults: only these verbs have some: " + strings.Join(Verbs(), ", "))
 	}
 	return defaultsFS.ReadFile("defaults/" + verb + ".yaml")
 }
 
-// GoesWithFile reports whether a flag, without its dashes, may be given
-// together with --config, as kubeadm rules for its own (ValidateMixedArguments
-// of cmd/kubeadm/app/apis/kubeadm/validation): what stands in the file has one
-// source. node-name wins over the file, ignore-preflight-errors adds to it,
-// skip-phases replaces its list. Flags of ours that no document has go with it.
+// GoesWithFile reports whether a flag, without its dashes, may be given together
+// with --config. The rules are kubeadm's (ValidateMixedArguments in
+// cmd/kubeadm/app/apis/kubeadm/validation): a field of the file has no flag beside
+// it. node-name overrides the file, ignore-preflight-errors adds to it, and
+// skip-phases replaces its list. Our own flags that no document has are allowed.
 func GoesWithFile(flag string) bool {
 	if strings.HasPrefix(flag, "skip-") {
 		return true

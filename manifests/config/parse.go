@@ -10,7 +10,7 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config/strictyaml"
 )
 
-// Documents are what a configuration file says, as it stands there: nothing is defaulted.
+// Documents holds the documents of a configuration file as they are, without defaults.
 //
 //	file --Parse--> Documents --ApplyInit, ApplyJoin ...--> Config --Complete, Validate--> errors --Locate--> errors with lines
 //	                    |
@@ -23,9 +23,9 @@ type Documents struct {
 	Reset      *kubeadmapi.ResetConfiguration
 	Upgrade    *kubeadmapi.UpgradeConfiguration
 	Supervisor *SupervisorConfiguration
-	// Kubelet and KubeProxy are the texts of a KubeletConfiguration and a KubeProxyConfiguration, or nil.
+	// Kubelet and KubeProxy hold the texts of a KubeletConfiguration and a KubeProxyConfiguration, or nil.
 	Kubelet, KubeProxy []byte
-	// Warnings are for the user, a sentence each.
+	// Warnings are for the user, one sentence each.
 	Warnings []string
 
 	found  []document // in the file's order
@@ -40,7 +40,7 @@ type document struct {
 	text             []byte
 }
 
-// The kinds of documents that a file may hold, each once.
+// The kinds of documents that a file may hold, one of each.
 const (
 	kindInit       = "InitConfiguration"
 	kindCluster    = "ClusterConfiguration"
@@ -56,12 +56,11 @@ const (
 	kubeadmGroup     = "kubeadm.k8s.io"
 )
 
-// Parse reads a configuration file: documents of kubeadm.k8s.io (v1beta4, or
-// v1beta3, which is converted), KubeletConfiguration and
-// KubeProxyConfiguration, which are passed on, and our SupervisorConfiguration.
-// It finds all errors of form at once, each a *FieldError with its line; what
-// the values mean is for the Apply methods and Config.Validate to judge. name
-// is the file's, for the errors.
+// Parse reads a configuration file: documents of kubeadm.k8s.io, a
+// KubeletConfiguration, a KubeProxyConfiguration and our SupervisorConfiguration.
+// It converts v1beta3 to v1beta4. It returns all errors of form at once, each a
+// *FieldError with its line. The Apply methods and Config.Validate check the
+// values later. The errors call the file name.
 func Parse(name string, data []byte) (*Documents, []error) {
 	d := &Documents{Name: name}
 	documents, problems := strictyaml.Split(data)
@@ -110,8 +109,8 @@ func (p *parser) add(doc strictyaml.Document) []error {
 	return d.errors(found.kind, problems)
 }
 
-// target is what a document is decoded into: a pointer to a struct, or nil for
-// one that is passed on. Of a document that is not for us it tells why.
+// target returns a pointer to the struct that a document is decoded into, or nil
+// for a document that is passed on. A problem says why we cannot read the document.
 func (p *parser) target(doc document) (target any, problem, remedy string) {
 	group, version, _ := strings.Cut(doc.apiVersion, "/")
 	switch {
@@ -143,7 +142,7 @@ func (p *parser) target(doc document) (target any, problem, remedy string) {
 		" or KubeProxyConfiguration of " + kubeProxyVersion + "."
 }
 
-// kubeadmKinds are the kinds of an API version, nil if there is no such version.
+// kubeadmKinds returns the kinds of an API version, or nil if there is no such version.
 func kubeadmKinds(apiVersion string) map[string]any {
 	switch apiVersion {
 	case kubeadmapi.V1beta4:
@@ -200,7 +199,7 @@ func (p *parser) keep(doc document, decoded any) {
 	}
 }
 
-// moveTimeout puts the timeout of a v1beta3 ClusterConfiguration where v1beta4 has it: into the InitConfiguration.
+// moveTimeout moves the timeout of a v1beta3 ClusterConfiguration to the InitConfiguration, where v1beta4 has it.
 func (p *parser) moveTimeout() {
 	d := p.documents
 	if p.controlTimeout == nil {
@@ -224,7 +223,7 @@ func (d *Documents) err(line int, field, problem, remedy string) *FieldError {
 	return &FieldError{Field: field, Source: fmt.Sprintf("%s:%d", d.Name, line), Problem: problem, Remedy: remedy}
 }
 
-// errors makes errors of a document's problems. A field that another kind has is no typing mistake.
+// errors turns a document's problems into errors. If another kind has the unknown field, the remedy names that kind.
 func (d *Documents) errors(kind string, problems []strictyaml.Problem) []error {
 	var errs []error
 	for _, p := range problems {
@@ -244,7 +243,7 @@ func (d *Documents) errors(kind string, problems []strictyaml.Problem) []error {
 	return errs
 }
 
-// elsewhere tells where a field of that path belongs, or "".
+// elsewhere says where a field of that path belongs, or returns "".
 func elsewhere(kind, path string) string {
 	switch path {
 	case "apiServer.timeoutForControlPlane":
@@ -256,14 +255,14 @@ func elsewhere(kind, path string) string {
 	kinds[kindSupervisor] = &SupervisorConfiguration{}
 	for _, other := range []string{kindCluster, kindInit, kindSupervisor, kindReset, kindJoin} {
 		if other != kind && slices.Contains(strictyaml.Fields(kinds[other]), path) {
-			return "It belongs into the " + other + "."
+			return "It belongs in the " + other + "."
 		}
 	}
 	return ""
 }
 
-// Locate gives errors of Validate the line of the value they are about, if it
-// stands in the file. verb is the one that the documents were applied for.
+// Locate adds the line of the value to the errors of Validate, if the file has the
+// value. The documents were applied for verb.
 func (d *Documents) Locate(verb string, errs []error) []error {
 	out := make([]error, len(errs))
 	for i, err := range errs {
@@ -288,7 +287,7 @@ func (d *Documents) line(verb string, fe *FieldError) int {
 		if line := doc.lines[fe.Field]; line > 0 {
 			return line
 		}
-		// v1beta3 has no items where v1beta4 has; what is missing has no line itself.
+		// v1beta3 has maps where v1beta4 has lists. A missing field has no line, but its parent has.
 		parent := fe.Field
 		if i := strings.LastIndexByte(parent, '['); i > 0 {
 			parent = parent[:i]
@@ -302,7 +301,7 @@ func (d *Documents) line(verb string, fe *FieldError) int {
 	return 0
 }
 
-// kindsOf are the kinds that count for a verb.
+// kindsOf returns the kinds that count for a verb.
 func kindsOf(verb string) []string {
 	switch verb {
 	case "join":

@@ -28,8 +28,8 @@ func PathsBelow(root string) Paths {
 	}
 }
 
-// Paths returns the paths of this control plane: those of its root, with its
-// own certificate and etcd directories.
+// Paths returns the paths of this control plane: those below its root, with the
+// configured certificate and etcd directories.
 func (c Config) Paths() Paths {
 	p := PathsBelow(c.Root)
 	if c.CertificatesDir != "" {
@@ -41,5 +41,5 @@ func (c Config) Paths() Paths {
 	return p
 }
 
-// Kubeconfig is the path of a kubeconfig: Kubeconfig("admin") is /etc/kubernetes/admin.conf.
+// Kubeconfig returns the path of a kubeconfig: Kubeconfig("admin") is /etc/kubernetes/admin.conf.
 func (p Paths) Kubeconfig(name string) string { return path.Join(p.Kubernetes, name+".conf") }

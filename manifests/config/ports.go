@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The ports of the components, as kubeadm has them (cmd/kubeadm/app/constants).
+// The ports of the components, from kubeadm (cmd/kubeadm/app/constants).
 const (
 	etcdClientPort        = 2379
 	etcdPeerPort          = 2380
@@ -17,9 +17,9 @@ const (
 	schedulerPort         = 10259
 )
 
-// Ports returns the ports in use. A --secure-port among the extra arguments of
-// the controller manager or the scheduler, or a --listen-...-urls of etcd,
-// counts as it stands: PortOffset is not added to what the user wrote out.
+// Ports returns the ports in use. The user may set a port with the extra argument
+// secure-port of the controller manager or the scheduler, or listen-...-urls of
+// etcd. PortOffset is not added to such a port.
 func (c Config) Ports() Ports {
 	return Ports{
 		APIServer:         c.Node.BindPort + c.PortOffset,
@@ -40,13 +40,13 @@ func securePort(args []Arg, otherwise int) int {
 	return otherwise
 }
 
-// The arguments that say where etcd listens.
+// The arguments with the URLs that etcd listens on.
 const (
 	listenClientURLs = "listen-client-urls"
 	listenPeerURLs   = "listen-peer-urls"
 )
 
-// etcdPort is the port of the URL among an extra argument of the local etcd that the API server would use.
+// etcdPort returns the port of listenURL, or the default one.
 func (c Config) etcdPort(arg string, otherwise int) int {
 	if u := c.listenURL(arg); u != nil {
 		if port, err := strconv.Atoi(u.Port()); err == nil && isPort(port) {
@@ -56,8 +56,8 @@ func (c Config) etcdPort(arg string, otherwise int) int {
 	return otherwise + c.PortOffset
 }
 
-// listenURL is where to reach etcd, of the URLs of an extra argument: the first on a loopback address or
-// on all addresses, or else the first. nil: the user gives none.
+// listenURL returns the URL at which to reach etcd, from those of an extra argument: the first one on a
+// loopback address or on all addresses, or else the first one. It is nil if the user gives none.
 func (c Config) listenURL(arg string) *url.URL {
 	text, _ := ArgValue(c.Etcd.ExtraArgs, arg)
 	var first *url.URL
@@ -85,8 +85,8 @@ func portOf(u *url.URL) uint16 {
 	return uint16(port)
 }
 
-// EtcdServers is the URL at which kube-apiserver reaches the local etcd: its extra argument
-// advertise-client-urls, as kubeadm has it, or where it listens.
+// EtcdServers returns the URL at which kube-apiserver reaches the local etcd: etcd's extra
+// argument advertise-client-urls, as in kubeadm, or the URL that etcd listens on.
 func (c Config) EtcdServers() string {
 	if own, ok := ArgValue(c.Etcd.ExtraArgs, "advertise-client-urls"); ok {
 		return own
@@ -104,9 +104,9 @@ type MetricsEndpoint struct {
 	Scheme string // "http" or "https"
 }
 
-// EtcdMetrics is the local etcd's metrics endpoint, which its probes use: the
-// first of the extra argument listen-metrics-urls, or http on the loopback
-// address (kubeadm's cmd/kubeadm/app/util/staticpod, GetEtcdProbeEndpoint).
+// EtcdMetrics returns the local etcd's metrics endpoint, which its probes use: the
+// first of the extra argument listen-metrics-urls, or http on the loopback address
+// (GetEtcdProbeEndpoint in kubeadm's cmd/kubeadm/app/util/staticpod).
 func (c Config) EtcdMetrics() MetricsEndpoint {
 	endpoint := MetricsEndpoint{Host: c.Loopback().String(), Port: etcdMetricsPort + c.PortOffset, Scheme: "http"}
 	urls, ok := ArgValue(c.Etcd.ExtraArgs, "listen-metrics-urls")
@@ -130,8 +130,8 @@ func (c Config) EtcdMetrics() MetricsEndpoint {
 	return endpoint
 }
 
-// ArgValue is the value of the last argument of that name: the one that counts
-// for a component that is given a flag twice.
+// ArgValue returns the value of the last argument of that name. If a flag is given
+// twice, a component uses the last one.
 func ArgValue(args []Arg, name string) (value string, ok bool) {
 	if i := lastArg(args, name); i >= 0 {
 		return args[i].Value, true
@@ -139,7 +139,7 @@ func ArgValue(args []Arg, name string) (value string, ok bool) {
 	return "", false
 }
 
-// lastArg is the index of the last argument of that name, or -1.
+// lastArg returns the index of the last argument of that name, or -1.
 func lastArg(args []Arg, name string) int {
 	for i, a := range slices.Backward(args) {
 		if a.Name == name {
@@ -149,9 +149,9 @@ func lastArg(args []Arg, name string) int {
 	return -1
 }
 
-// ServiceIPs is the first address of every service subnet, the primary one
-// first: 10.96.0.1, the address of the Service "kubernetes". kubeadm puts only the
-// primary one into the API server's certificate.
+// ServiceIPs returns the first address of every service subnet, the primary one
+// first. That one is the address of the Service "kubernetes", such as 10.96.0.1.
+// kubeadm puts only the primary one into the API server's certificate.
 func (c Config) ServiceIPs() []netip.Addr {
 	ips := make([]netip.Addr, 0, len(c.Networking.ServiceSubnets))
 	for _, subnet := range c.Networking.ServiceSubnets {

@@ -17,15 +17,15 @@ import (
 	"github.com/kubecrank/kubecrank/redact"
 )
 
-// Settled is the part of a Config that says what init puts on a machine. The
-// journal keeps it, and later verbs begin with it:
+// Settled is the part of a Config that decides what init puts on a machine. The
+// journal keeps it, and later verbs start from it:
 //
 //	Config --Settled--> journal --Apply--> Config of a later verb
 //	                       |
 //	                       +--Documents--> config show; also a file for init --config
 //
-// It never holds a secret: see redact. What only one run needs (phases to skip,
-// checks to ignore, bootstrap tokens) is not in it.
+// It never holds a secret: see redact. It lacks what only one run needs, such as
+// phases to skip, checks to ignore and bootstrap tokens.
 type Settled struct {
 	PortOffset    int                             `json:"portOffset,omitempty"`
 	Runtime       string                          `json:"runtime,omitempty"`
@@ -35,10 +35,10 @@ type Settled struct {
 	Supervisor    *SupervisorConfiguration        `json:"supervisor,omitempty"`
 }
 
-// Redacted stands for a value that may be a secret.
+// Redacted replaces a value that may be a secret.
 const Redacted = "(secret)"
 
-// Settled returns what the journal is to keep of a completed Config.
+// Settled returns the part of a completed Config that the journal keeps.
 func (c Config) Settled() Settled {
 	d := func(span time.Duration) *kubeadmapi.Duration { return &kubeadmapi.Duration{Duration: span} }
 	s := Settled{
@@ -73,7 +73,7 @@ func (c Config) Settled() Settled {
 	return s
 }
 
-// clusterDocument is the ClusterConfiguration that says the same.
+// clusterDocument returns the ClusterConfiguration with c's settings.
 func (c Config) clusterDocument() kubeadmapi.ClusterConfiguration {
 	out := kubeadmapi.ClusterConfiguration{
 		TypeMeta: kubeadmapi.TypeMeta{APIVersion: kubeadmapi.V1beta4, Kind: kindCluster},
@@ -146,8 +146,8 @@ func documentSubnets(in []netip.Prefix) string {
 	return strings.Join(texts, ",")
 }
 
-// Apply puts what was settled into c, a Default of the same root. A value that
-// was redacted stays redacted: see RedactedFields.
+// Apply puts s into c, a Default of the same root. A redacted value stays redacted:
+// see RedactedFields.
 func (s Settled) Apply(c Config) (Config, error) {
 	d := &Documents{Name: "the journal", Init: &s.Init, Cluster: &s.Cluster, Supervisor: s.Supervisor}
 	c.PortOffset, c.ComponentsDir = s.PortOffset, s.ComponentsDir
@@ -159,8 +159,8 @@ func (s Settled) Apply(c Config) (Config, error) {
 	return c, nil
 }
 
-// Documents is a configuration file for init that says the same, but for the
-// fields that no document has: the port offset, the runtime, the directory of the components.
+// Documents returns a configuration file for init with the settings of s. It lacks
+// those that no document has: the port offset, the runtime, the components' directory.
 func (s Settled) Documents() ([]byte, error) {
 	var out []byte
 	documents := []any{s.Init, s.Cluster}
@@ -180,8 +180,8 @@ func (s Settled) Documents() ([]byte, error) {
 	return out, nil
 }
 
-// redact removes what may be a secret: the values of environment variables and
-// of headers, and the user part and the query of a URL.
+// redact removes values that may be secrets: those of environment variables and
+// headers, and the user and the query of a URL.
 func (s *Settled) redact() {
 	components := []*kubeadmapi.ControlPlaneComponent{&s.Cluster.APIServer.ControlPlaneComponent, &s.Cluster.ControllerManager,
 		&s.Cluster.Scheduler}
@@ -237,8 +237,8 @@ func redactURL(text string) string {
 	return urlQuery.ReplaceAllString(text, "${1}"+Redacted)
 }
 
-// RedactedFields are the fields whose values were not kept because they may be
-// secrets, but for those of the supervisor, which has them in a file of its own.
+// RedactedFields returns the fields that were redacted. It leaves out the
+// supervisor's, which has its settings in a file of its own.
 func (s Settled) RedactedFields() []string {
 	s.Supervisor = nil
 	var fields []string
@@ -251,21 +251,21 @@ func (s Settled) RedactedFields() []string {
 	return fields
 }
 
-// SupervisorRedacted says whether values of the supervisor were not kept.
+// SupervisorRedacted reports whether values of the supervisor were redacted.
 func (s Settled) SupervisorRedacted() bool {
 	text, err := json.Marshal(s.Supervisor)
 	return err == nil && strings.Contains(string(text), Redacted)
 }
 
-// Difference is a field that two configurations have different values of.
+// Difference is a field that has different values in two configurations.
 type Difference struct {
 	Field string // kubeadm's path: "networking.serviceSubnet"
 	Flag  string // "--service-cidr", or ""
-	Was   string // "" for none
+	Was   string // "" if it has no value
 	Is    string
 }
 
-// String names the field with both values.
+// String returns the field with both values.
 func (d Difference) String() string {
 	name, none := d.Field, func(value string) string {
 		if value == "" {
@@ -282,9 +282,9 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s was %s, and is now %s", name, none(d.Was), none(d.Is))
 }
 
-// Differences are the fields in which is differs from s and that decide what is
-// on the machine, sorted. The others may change: the keys and lifetimes of
-// certificates count for the next one, timeouts and the directory of the components for the next run.
+// Differences returns the fields that differ in is and decide what is on the machine,
+// sorted. Other fields may change: key algorithm and lifetime apply to the next
+// certificate, timeouts and the components' directory to the next run.
 func (s Settled) Differences(is Settled) []Difference {
 	was, now := s.leaves(), is.leaves()
 	fields := maps.Clone(was)
@@ -298,20 +298,20 @@ func (s Settled) Differences(is Settled) []Difference {
 	return all
 }
 
-// Equal says whether both say the same.
+// Equal reports whether both have the same values.
 func (s Settled) Equal(other Settled) bool { return maps.Equal(s.leaves(), other.leaves()) }
 
 func mayChange(field string) bool {
 	switch field {
 	case "componentsDir", "encryptionAlgorithm", "certificateValidityPeriod", "caCertificateValidityPeriod", "patches.directory":
 		return true
-	case "timeouts.controlPlaneComponentHealthCheck": // the startup probes have it
+	case "timeouts.controlPlaneComponentHealthCheck": // the startup probes contain it
 		return false
 	}
 	return strings.HasPrefix(field, "timeouts.")
 }
 
-// leaves are the values by kubeadm's field path.
+// leaves returns the values by kubeadm's field path.
 func (s Settled) leaves() map[string]string {
 	out := map[string]string{}
 	for name, part := range map[string]any{"portOffset": s.PortOffset, "runtime": s.Runtime, "componentsDir": s.ComponentsDir,
@@ -319,7 +319,7 @@ func (s Settled) leaves() map[string]string {
 		text, err := json.Marshal(part)
 		var value any
 		if err != nil || json.Unmarshal(text, &value) != nil {
-			continue // a document is always encodable: the tests hold that
+			continue // a document can always be encoded: the tests check that
 		}
 		if name == "init" || name == "supervisor" {
 			name = ""

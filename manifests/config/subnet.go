@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// kubeadm's limits (cmd/kubeadm/app/constants); the service subnet's upper one is kube-apiserver's own.
+// kubeadm's limits (cmd/kubeadm/app/constants). kube-apiserver sets the largest service subnet.
 const (
 	minServiceAddresses = 10
 	maxServiceBits      = 20
@@ -14,9 +14,8 @@ const (
 	maxNodeMaskDiff     = 16
 )
 
-// ParseSubnets reads one CIDR or two separated by a comma, the way the flags
-// and documents of kubeadm hold them; "" is none. Whether they fit each other
-// is for Validate to say.
+// ParseSubnets reads one CIDR or two with a comma between them, as in the flags and
+// documents of kubeadm. "" is no subnet. Validate checks whether they fit together.
 func ParseSubnets(s string) ([]netip.Prefix, error) {
 	if s == "" {
 		return nil, nil
@@ -25,7 +24,7 @@ func ParseSubnets(s string) ([]netip.Prefix, error) {
 	for _, part := range strings.Split(s, ",") {
 		p, err := netip.ParsePrefix(part)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no CIDR such as 10.96.0.0/12 or fd00::/108", part)
+			return nil, fmt.Errorf("%q is not a CIDR such as 10.96.0.0/12 or fd00::/108", part)
 		}
 		if p.Addr().Is4In6() {
 			return nil, fmt.Errorf("%q is an IPv4 subnet in IPv6 notation", part)
@@ -35,7 +34,7 @@ func ParseSubnets(s string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// JoinSubnets is the text that ParseSubnets reads and that the components take as a flag's value.
+// JoinSubnets returns the text that ParseSubnets reads, which is also the value of the components' flags.
 func JoinSubnets(subnets []netip.Prefix) string {
 	texts := make([]string, len(subnets))
 	for i, p := range subnets {
@@ -48,10 +47,10 @@ func JoinSubnets(subnets []netip.Prefix) string {
 func ParseAddr(s string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("%q is no IP address such as 192.0.2.1 or 2001:db8::1", s)
+		return netip.Addr{}, fmt.Errorf("%q is not an IP address such as 192.0.2.1 or 2001:db8::1", s)
 	}
 	if addr.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("an address with a zone (%q) is only good on one machine", s)
+		return netip.Addr{}, fmt.Errorf("an address with a zone (%q) works on one machine only", s)
 	}
 	return addr, nil
 }
@@ -61,7 +60,7 @@ func (c Config) validateNetworking(k *checker) {
 	k.subdomain("networking.dnsDomain", n.DNSDomain)
 	const serviceField, podField = "networking.serviceSubnet", "networking.podSubnet"
 	if len(n.ServiceSubnets) == 0 {
-		k.bad(serviceField, "", "there is none", "Give one, such as "+DefaultServiceSubnet+".")
+		k.bad(serviceField, "", "it is empty", "Give one, such as "+DefaultServiceSubnet+".")
 	}
 	k.subnets(serviceField, n.ServiceSubnets, minServiceAddresses)
 	k.subnets(podField, n.PodSubnets, minPodAddresses)
@@ -83,8 +82,8 @@ func (c Config) validateNetworking(k *checker) {
 
 // validateFamilies refuses what the components refuse only after they have
 // started: kube-apiserver compares the families of its address and of the first
-// service subnet (cmd/kube-apiserver/app/options/validation.go,
-// validatePublicIPServiceClusterIPRangeIPFamilies). Services of a first family in which no pod has an address are of no use.
+// service subnet (validatePublicIPServiceClusterIPRangeIPFamilies in
+// cmd/kube-apiserver/app/options/validation.go). It also refuses services of a first family without pod addresses.
 func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	services, pods := c.Networking.ServiceSubnets, c.Networking.PodSubnets
 	if len(services) == 0 || !services[0].IsValid() {
@@ -100,22 +99,22 @@ func (c Config) validateFamilies(k *checker, serviceField, podField string) {
 	if len(pods) == 0 {
 		return
 	}
-	// A second family for services alone is what clusters have while they change to dual stack.
+	// A cluster that changes to dual stack has a second family for services alone. That is allowed.
 	if s := services[0]; !hasFamily(pods, s.Addr().Is4()) {
 		k.bad(podField, JoinSubnets(pods), fmt.Sprintf("it has no %s subnet, but the service subnet %s is one", family(s.Addr()), s),
 			"Give pods a subnet of the services' first family.")
 	}
 }
 
-// subnets checks what service and pod subnets have in common.
+// subnets checks the rules that service and pod subnets share.
 func (k *checker) subnets(field string, subnets []netip.Prefix, minAddresses int) {
 	const remedy = "Give one subnet, or an IPv4 and an IPv6 one for dual stack."
 	for _, p := range subnets {
 		if !p.IsValid() || p.Addr().Is4In6() {
-			k.bad(field, p.String(), "it is no subnet", remedy)
+			k.bad(field, p.String(), "it is not a subnet", remedy)
 			continue
 		}
-		// kubeadm counts with k8s.io/utils/net RangeSize, which has no answer for half of all addresses and more.
+		// kubeadm counts with RangeSize of k8s.io/utils/net, which cannot count half of all addresses or more.
 		bits := hostBits(p)
 		if bits < 31 && 1<<bits < minAddresses {
 			k.bad(field, p.String(), fmt.Sprintf("it has %d addresses, at least %d are needed", 1<<bits, minAddresses),

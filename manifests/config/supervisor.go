@@ -13,16 +13,16 @@ import (
 	"github.com/kubecrank/kubecrank/manifests/config/kubeadmapi"
 )
 
-// V1alpha1 is the API version of our own documents.
+// V1alpha1 is the API version of our document.
 const V1alpha1 = "kubecrank.dev/v1alpha1"
 
-// SupervisorConfiguration is the document for what kubeadm has no field for. A
-// field that the kubelet has too has the name it has in the KubeletConfiguration.
+// SupervisorConfiguration is the document for the settings that kubeadm has no field
+// for. A field that the KubeletConfiguration has too has the same name there.
 type SupervisorConfiguration struct {
 	kubeadmapi.TypeMeta `json:",inline"`
 	CrashLoopBackOff    CrashLoopBackOff   `json:"crashLoopBackOff,omitzero"`
 	ContainerLogMaxSize *resource.Quantity `json:"containerLogMaxSize,omitempty"`
-	// ContainerLogMaxFiles is at least 2: the current file and one that is rotated.
+	// ContainerLogMaxFiles is at least 2: the current file and a rotated one.
 	ContainerLogMaxFiles int                  `json:"containerLogMaxFiles,omitempty"`
 	FileCheckFrequency   *kubeadmapi.Duration `json:"fileCheckFrequency,omitempty"`
 	HTTPCheckFrequency   *kubeadmapi.Duration `json:"httpCheckFrequency,omitempty"`
@@ -32,7 +32,7 @@ type SupervisorConfiguration struct {
 	MetricsBindAddress string `json:"metricsBindAddress,omitempty"`
 }
 
-// CrashLoopBackOff is how long a container that ended waits for its next start, twice as long each time.
+// CrashLoopBackOff bounds the delay before an exited container starts again. The delay doubles each time.
 type CrashLoopBackOff struct {
 	InitialPeriod             *kubeadmapi.Duration `json:"initialPeriod,omitempty"`
 	MaxContainerRestartPeriod *kubeadmapi.Duration `json:"maxContainerRestartPeriod,omitempty"`
@@ -58,8 +58,8 @@ func (s *SupervisorConfiguration) apply(c *Config) {
 	}
 }
 
-// ApplySupervisor puts what the file says about the supervisor into c, and
-// checks it. It is for a file that holds nothing else, such as Paths.SupervisorConfig.
+// ApplySupervisor puts the SupervisorConfiguration into c, and checks it. It is for
+// a file that holds nothing else, such as Paths.SupervisorConfig.
 func (d *Documents) ApplySupervisor(c Config) (Config, []error) {
 	a := d.applier(c)
 	if d.Supervisor == nil {
@@ -70,7 +70,7 @@ func (d *Documents) ApplySupervisor(c Config) (Config, []error) {
 	return a.done("init")
 }
 
-// Document is the SupervisorConfiguration that says the same. It may hold a secret (ManifestURLHeader).
+// Document returns the SupervisorConfiguration as YAML. It may contain a secret (ManifestURLHeader).
 func (s Supervisor) Document() ([]byte, error) { return yaml.Marshal(s.document()) }
 
 func (s Supervisor) document() SupervisorConfiguration {
@@ -90,14 +90,14 @@ func (s Supervisor) document() SupervisorConfiguration {
 	}
 }
 
-// CheckMetricsAddress is an error unless anybody who can reach the address is on this machine: metrics are served without authentication.
+// CheckMetricsAddress returns an error unless the address is a loopback address: metrics are served without authentication.
 func CheckMetricsAddress(s string) error {
 	addr, err := netip.ParseAddrPort(s)
 	switch {
 	case err != nil || addr.Port() == 0:
-		return errors.New("it is no IP address with a port")
+		return errors.New("it is not an IP address with a port")
 	case !addr.Addr().Unmap().IsLoopback() || addr.Addr().Zone() != "":
-		return errors.New("it is no loopback address, and anybody could read the metrics")
+		return errors.New("it is not a loopback address, and anybody could read the metrics")
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func CheckMetricsAddress(s string) error {
 func (c Config) validateSupervisor(k *checker) {
 	s := c.Supervisor
 	k.duration("crashLoopBackOff.initialPeriod", s.BackOffInitial)
-	if s.BackOffMax < time.Second || s.BackOffMax > 300*time.Second { // as the kubelet (pkg/kubelet/apis/config/validation)
+	if s.BackOffMax < time.Second || s.BackOffMax > 300*time.Second { // the kubelet's limits (pkg/kubelet/apis/config/validation)
 		k.bad("crashLoopBackOff.maxContainerRestartPeriod", s.BackOffMax.String(), "it must be between 1s and 300s",
 			"Give a time such as 60s.")
 	}
@@ -132,7 +132,7 @@ func (c Config) validateSupervisor(k *checker) {
 	if s.ManifestURL != "" {
 		u, err := url.Parse(s.ManifestURL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			k.bad("staticPodURL", "", "it is no URL of the form https://HOST/PATH", "Write scheme, host and path.")
+			k.bad("staticPodURL", "", "it is not a URL of the form https://HOST/PATH", "Write scheme, host and path.")
 		}
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/kubecrank/kubecrank/pathname"
 )
 
-// Validate finds everything that is wrong with a completed Config and can be
-// told without looking at the machine, each as a *FieldError. It holds
-// kubeadm's rules (cmd/kubeadm/app/apis/kubeadm/validation) and those that the
-// components apply only once they run. Unlike kubeadm it lets the API server
-// advertise a loopback address. Names of phases are not known here.
+// Validate returns all errors of a completed Config that can be found without
+// looking at the machine, each as a *FieldError. It applies kubeadm's rules
+// (cmd/kubeadm/app/apis/kubeadm/validation), and rules that the components apply
+// only when they run. Unlike kubeadm it accepts a loopback address as the
+// advertise address. It does not check the names of phases.
 func (c Config) Validate() []error {
 	k := &checker{}
 	c.validatePlaces(k)
@@ -49,7 +49,7 @@ func (k *checker) bad(field, value, problem, remedy string) {
 func (c Config) validateNode(k *checker) {
 	const nameField = "nodeRegistration.name"
 	if c.Node.Name == "" {
-		k.bad(nameField, "", "there is none, and the machine has no host name", "Give one with --node-name.")
+		k.bad(nameField, "", "it is empty, and the machine has no host name", "Give one with --node-name.")
 	} else {
 		k.subdomain(nameField, c.Node.Name)
 	}
@@ -58,16 +58,16 @@ func (c Config) validateNode(k *checker) {
 	remedy := "Give an address of this machine with --apiserver-advertise-address."
 	switch {
 	case !addr.IsValid():
-		k.bad(addrField, "", "there is none, and the machine has no default route to take one from", remedy)
+		k.bad(addrField, "", "it is empty, and the machine has no default route to take one from", remedy)
 	case addr.IsUnspecified():
-		k.bad(addrField, addr.String(), "it stands for every address, and nobody can connect to it", remedy)
+		k.bad(addrField, addr.String(), "it means every address, so nobody can connect to it", remedy)
 	case addr.Zone() != "" || addr.IsLinkLocalUnicast():
-		k.bad(addrField, addr.String(), "a link-local address is only good on one link", remedy)
+		k.bad(addrField, addr.String(), "a link-local address works on one link only", remedy)
 	case !addr.IsGlobalUnicast() && !addr.IsLoopback():
 		k.bad(addrField, addr.String(), "it is not the address of one machine", remedy)
 	}
 	if slices.Contains(c.IgnorePreflightErrors, "all") && len(c.IgnorePreflightErrors) > 1 {
-		k.bad("nodeRegistration.ignorePreflightErrors", strings.Join(c.IgnorePreflightErrors, ","), `"all" stands beside names`,
+		k.bad("nodeRegistration.ignorePreflightErrors", strings.Join(c.IgnorePreflightErrors, ","), `"all" is given together with names`,
 			`Give "all" alone, or names alone.`)
 	}
 }
@@ -100,7 +100,7 @@ func (c Config) validateCluster(k *checker) {
 	}
 }
 
-// featureGates are those of kubeadm (cmd/kubeadm/app/features); it drops one two releases after it is always on.
+// featureGates returns kubeadm's gates (cmd/kubeadm/app/features). kubeadm drops a gate two releases after it is always on.
 func featureGates(minor int) []string {
 	gates := []string{"NodeLocalCRISocket", "PublicKeysECDSA", "RootlessControlPlane"}
 	if minor <= 35 {
@@ -140,15 +140,15 @@ func (k *checker) positive(field string, n int64, value string) {
 	}
 }
 
-// subdomain holds for node names and DNS domains alike (RFC 1123, lower case).
+// subdomain checks a node name or a DNS domain (RFC 1123, lower case).
 func (k *checker) subdomain(field, name string) {
 	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-		k.bad(field, name, "it is no DNS name",
+		k.bad(field, name, "it is not a DNS name",
 			"A DNS name is of lower case letters, digits, '-' and '.', at most 253, and each part starts and ends with a letter or digit.")
 	}
 }
 
-// sans checks subject alternative names: IP addresses, DNS names, DNS names that start with "*.".
+// sans checks subject alternative names: IP addresses and DNS names, which may start with "*.".
 func (k *checker) sans(field string, names []string) {
 	for i, name := range names {
 		if _, err := netip.ParseAddr(name); err == nil && !strings.Contains(name, "%") {
@@ -161,10 +161,10 @@ func (k *checker) sans(field string, names []string) {
 	}
 }
 
-// repository holds the image grammar of github.com/distribution/reference, which kubeadm uses.
+// repository checks the image grammar of github.com/distribution/reference, which kubeadm uses.
 func (k *checker) repository(field, repository string) {
 	if !regexp.MustCompile(imageName).MatchString(repository + "/name") {
-		k.bad(field, repository, "it is no image repository",
+		k.bad(field, repository, "it is not an image repository",
 			"Give a registry with or without a path, such as registry.example.com:5000/k8s, without a scheme.")
 	}
 }
@@ -178,24 +178,24 @@ const (
 
 func (k *checker) tag(field, tag string) {
 	if tag != "" && !regexp.MustCompile(`^\w[\w.-]{0,127}$`).MatchString(tag) {
-		k.bad(field, tag, "it is no image tag", "A tag is of letters, digits, '_', '-' and '.', at most 128: 3.6.8-0.")
+		k.bad(field, tag, "it is not an image tag", "A tag is of letters, digits, '_', '-' and '.', at most 128: 3.6.8-0.")
 	}
 }
 
-// text refuses what cannot be passed to a process as an argument.
+// text refuses a text that cannot be an argument of a process.
 func (k *checker) text(field, s string) {
 	if strings.ContainsRune(s, 0) || !isUTF8(s) {
-		k.bad(field, strconv.QuoteToASCII(s), "it holds a NUL or bytes that are no UTF-8", "Write it as plain UTF-8 text.")
+		k.bad(field, strconv.QuoteToASCII(s), "it contains NUL or invalid UTF-8", "Write it as plain UTF-8 text.")
 	}
 }
 
-// dir checks a directory or file of ours: absolute, clean, below root, mountable.
+// dir checks that a path of ours is absolute, clean, below root and mountable.
 func (k *checker) dir(field, root, p string) bool {
 	switch {
 	case !path.IsAbs(p):
-		k.bad(field, p, "it is no absolute path", "Give the whole path, from / on.")
+		k.bad(field, p, "it is not an absolute path", "Give the whole path, from / on.")
 	case path.Clean(p) != p || strings.ContainsRune(p, 0) || !isUTF8(p):
-		k.bad(field, p, "it is no plain path", "Give it without . and .. and doubled slashes.")
+		k.bad(field, p, "it is not a clean path", "Give it without . and .. and doubled slashes.")
 	case strings.Contains(p, ":"):
 		k.bad(field, p, "a path with a colon cannot be mounted into a container", "Choose a path without a colon.")
 	case root != "" && !pathname.Below(root, p):

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// validateArgs refuses extra arguments that move what kubecrank tracks, where it cannot follow them: probes,
-// kubeconfigs, the checks of ports, and reset would still look at the old place. Ports of etcd are followed (ports.go).
+// validateArgs refuses extra arguments that move an address, a port or a directory where kubecrank does not look:
+// probes, kubeconfigs, port checks and reset would use the old one. It allows etcd's ports, because Ports reads them.
 func (c Config) validateArgs(k *checker) {
 	c.validateEtcdArgs(k)
 	const field = "apiServer.extraArgs"
@@ -56,20 +56,20 @@ func (c Config) validateEtcdArgs(k *checker) {
 	}
 }
 
-// arg refuses the last argument of a name.
+// arg adds an error about the last argument of a name.
 func (k *checker) arg(field string, args []Arg, name, problem, remedy string) {
 	i := lastArg(args, name)
 	k.bad(item(field, i), name+"="+args[i].Value, problem, remedy)
 }
 
-// answersAt says whether a server that listens on an address answers at another one.
+// answersAt reports whether a server that listens on bound answers at addr.
 func answersAt(bound string, addr netip.Addr) bool {
 	b, err := netip.ParseAddr(bound)
 	return err == nil && (b == addr || b.IsUnspecified() && (b.Is6() || addr.Is4()))
 }
 
-// nodeMask is how many bits of its address a node's part of a pod subnet leaves to it, and the
-// argument that says so (setNodeCIDRMaskSizes in cmd/kube-controller-manager/app/core.go).
+// nodeMask returns the prefix length of a node's part of a pod subnet, and the argument that
+// sets it (setNodeCIDRMaskSizes in cmd/kube-controller-manager/app/core.go).
 func (c Config) nodeMask(p netip.Prefix) (mask int, flag string, err error) {
 	mask, flag = 24, "node-cidr-mask-size-ipv4"
 	if p.Addr().Is6() {
@@ -86,15 +86,15 @@ func (c Config) nodeMask(p netip.Prefix) (mask int, flag string, err error) {
 		return mask, flag, nil
 	}
 	if _, err = fmt.Sscanf(v, "%d", &mask); err != nil || mask < 1 || mask > p.Addr().BitLen() {
-		return 0, flag, fmt.Errorf("%s is no mask size", v)
+		return 0, flag, fmt.Errorf("%s is not a mask size", v)
 	}
 	return mask, flag, nil
 }
 
-// nodeMaskSize is the argument for a cluster of one family; the ones of a family exclude it.
+// nodeMaskSize is the argument for a cluster of one family. It excludes the arguments for each family.
 const nodeMaskSize = "node-cidr-mask-size"
 
-// allocated are the subnets of which the controller manager gives each node a part, and the field that has them.
+// allocated returns the subnets that the controller manager divides among the nodes, and their field.
 func (c Config) allocated() (subnets []netip.Prefix, field string) {
 	args := c.ControllerManager.ExtraArgs
 	does, ok := ArgValue(args, "allocate-node-cidrs")
@@ -106,13 +106,13 @@ func (c Config) allocated() (subnets []netip.Prefix, field string) {
 	subnets, field = c.Networking.PodSubnets, "networking.podSubnet"
 	if v, ok := ArgValue(args, "cluster-cidr"); ok {
 		field = item("controllerManager.extraArgs", lastArg(args, "cluster-cidr"))
-		subnets, _ = ParseSubnets(v) // what is none, the controller manager names at once
+		subnets, _ = ParseSubnets(v) // the controller manager reports a bad value when it starts
 	}
 	return subnets, field
 }
 
-// validateNodeMasks holds kubeadm's rule that the pod subnet must be cut into nodes' subnets, and those of the
-// controller manager, which exits for them only when it leads.
+// validateNodeMasks applies kubeadm's rule that each node gets a part of the pod subnet, and the rules of the
+// controller manager, which exits only after it has become the leader.
 func (c Config) validateNodeMasks(k *checker) {
 	subnets, field := c.allocated()
 	const argsField = "controllerManager.extraArgs"
@@ -147,7 +147,7 @@ func (c Config) validateNodeMasks(k *checker) {
 		}
 		mask, flag, err := c.nodeMask(p)
 		if err != nil {
-			k.arg(argsField, args, flag, "it is no mask size", "Give a number of bits, such as 24.")
+			k.arg(argsField, args, flag, "it is not a mask size", "Give a number of bits, such as 24.")
 			continue
 		}
 		remedy := "Change the subnet, or the controller manager's extra argument " + flag + "."

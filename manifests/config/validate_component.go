@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// component checks what a user may change in a component: kubeadm looks only
-// for arguments without a name, and leaves the rest to a crash loop.
+// component checks the settings of a component. kubeadm checks only for arguments
+// without a name; any other mistake ends in a crash loop.
 func (k *checker) component(field string, c Component) {
 	k.args(field+".extraArgs", c.ExtraArgs)
 	k.envs(field+".extraEnvs", c.ExtraEnvs)
@@ -28,9 +28,9 @@ func (k *checker) args(field string, args []Arg) {
 		case strings.HasPrefix(a.Name, "-"):
 			k.bad(at, a.Name, "the name starts with a dash", "Write the flag's name without its dashes.")
 		case strings.ContainsAny(a.Name, "= \t\r\n"):
-			k.bad(at, a.Name, "the name holds what a flag's name cannot", "Write the flag's name and its value as name and value.")
+			k.bad(at, a.Name, "the name has characters that a flag's name cannot have", "Write the flag's name and its value as name and value.")
 		case a.Name == "help" || a.Name == "version" && !strings.HasPrefix(a.Value, "v"): // --version=v1.36.3 sets what is reported
-			k.bad(at, a.Name, "with it the component prints a text and ends", "Take it out.")
+			k.bad(at, a.Name, "with it the component prints a text and exits", "Take it out.")
 		}
 		k.text(at, a.Name+a.Value)
 	}
@@ -40,11 +40,11 @@ func (k *checker) envs(field string, envs []Env) {
 	for i, e := range envs {
 		at := item(field, i)
 		if problems := validation.IsRelaxedEnvVarName(e.Name); len(problems) > 0 {
-			k.bad(at, e.Name, "it is no name of an environment variable", "Choose a name without '=' and control characters.")
+			k.bad(at, e.Name, "it is not the name of an environment variable", "Choose a name without '=' and control characters.")
 		}
-		// A value may be a secret: the error does not show it.
+		// The error does not show the value, which may be a secret.
 		if strings.ContainsRune(e.Value, 0) || !utf8.ValidString(e.Value) {
-			k.bad(at, e.Name, "its value holds a NUL or bytes that are no UTF-8", "Write it as plain UTF-8 text.")
+			k.bad(at, e.Name, "its value contains NUL or invalid UTF-8", "Write it as plain UTF-8 text.")
 		}
 		if from := e.ValueFrom; from != nil {
 			k.valueFrom(at, e, from)
@@ -52,8 +52,8 @@ func (k *checker) envs(field string, envs []Env) {
 	}
 }
 
-// valueFrom refuses references to API objects: the kubelet and our supervisor
-// refuse a static pod that has one (pkg/kubelet/config/common.go).
+// valueFrom refuses references to API objects. The kubelet and our supervisor
+// refuse a static pod with such a reference (pkg/kubelet/config/common.go).
 func (k *checker) valueFrom(at string, e Env, from *corev1.EnvVarSource) {
 	switch {
 	case e.Value != "":
@@ -71,14 +71,14 @@ func (k *checker) volumes(field string, volumes []HostPathMount) {
 	for i, v := range volumes {
 		at := item(field, i)
 		if problems := validation.IsDNS1123Label(v.Name); len(problems) > 0 {
-			k.bad(at+".name", v.Name, "it is no DNS label", "A volume's name is of lower case letters, digits and '-', at most 63.")
+			k.bad(at+".name", v.Name, "it is not a DNS label", "A volume's name is of lower case letters, digits and '-', at most 63.")
 		}
 		if !path.IsAbs(v.HostPath) || hasParent(v.HostPath) || strings.ContainsRune(v.HostPath, 0) || !utf8.ValidString(v.HostPath) {
-			k.bad(at+".hostPath", v.HostPath, "it is no absolute path without ..", "Give the whole path, from / on.")
+			k.bad(at+".hostPath", v.HostPath, "it is not an absolute path without ..", "Give the whole path, from / on.")
 		}
 		if !path.IsAbs(v.MountPath) || strings.Contains(v.MountPath, ":") || strings.ContainsRune(v.MountPath, 0) ||
 			!utf8.ValidString(v.MountPath) {
-			k.bad(at+".mountPath", v.MountPath, "it is no absolute path without a colon", "Give the whole path, from / on.")
+			k.bad(at+".mountPath", v.MountPath, "it is not an absolute path without a colon", "Give the whole path, from / on.")
 		}
 		if j, ok := mounted[v.MountPath]; ok && volumes[j].Name != v.Name {
 			k.bad(at+".mountPath", v.MountPath, fmt.Sprintf("the volume %q is mounted there", volumes[j].Name),

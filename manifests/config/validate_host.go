@@ -13,19 +13,19 @@ import (
 	"github.com/kubecrank/kubecrank/pathname"
 )
 
-// validatePlaces checks the directories, and that those whose content reset
-// removes as a whole hold nothing else of ours.
+// validatePlaces checks the directories. reset removes some of them as a whole, so
+// these must contain nothing else of ours.
 func (c Config) validatePlaces(k *checker) {
 	if c.Root != "" && !k.dir("root", "", c.Root) {
 		return
 	}
 	if c.ComponentsDir != "" && !path.IsAbs(c.ComponentsDir) {
-		k.bad("componentsDir", c.ComponentsDir, "it is no absolute path", "Give the whole path, from / on.")
+		k.bad("componentsDir", c.ComponentsDir, "it is not an absolute path", "Give the whole path, from / on.")
 	}
 	paths := c.Paths()
 	certs := k.dir("certificatesDir", c.Root, c.CertificatesDir)
 	if certs && (pathname.Below(c.CertificatesDir, paths.Manifests) || pathname.Below(paths.Manifests, c.CertificatesDir)) {
-		k.bad("certificatesDir", c.CertificatesDir, "it shares a place with the static pod directory "+paths.Manifests,
+		k.bad("certificatesDir", c.CertificatesDir, "it overlaps the static pod directory "+paths.Manifests,
 			"Choose a directory of its own.")
 	}
 	const dataField = "etcd.local.dataDir"
@@ -38,7 +38,7 @@ func (c Config) validatePlaces(k *checker) {
 	}
 	for _, other := range others {
 		if pathname.Below(c.Etcd.DataDir, other) || pathname.Below(other, c.Etcd.DataDir) {
-			k.bad(dataField, c.Etcd.DataDir, "it shares a place with "+other, "Give etcd a directory of its own: reset removes it whole.")
+			k.bad(dataField, c.Etcd.DataDir, "it overlaps "+other, "Give etcd a directory of its own: reset removes it whole.")
 			break
 		}
 	}
@@ -47,7 +47,7 @@ func (c Config) validatePlaces(k *checker) {
 func (c Config) validatePorts(k *checker) {
 	const bindField = "localAPIEndpoint.bindPort"
 	if !isPort(c.Node.BindPort) {
-		k.bad(bindField, strconv.Itoa(c.Node.BindPort), "it is no port from 1 to 65535", "Choose another port.")
+		k.bad(bindField, strconv.Itoa(c.Node.BindPort), "it is not a port from 1 to 65535", "Choose another port.")
 		return
 	}
 	k.securePort("controllerManager.extraArgs", c.ControllerManager.ExtraArgs)
@@ -64,7 +64,7 @@ func (c Config) validatePorts(k *checker) {
 			field = "portOffset"
 		}
 		if !isPort(p.port) {
-			k.bad("portOffset", strconv.Itoa(c.PortOffset), fmt.Sprintf("the port of %s becomes %d, which is none", p.of, p.port),
+			k.bad("portOffset", strconv.Itoa(c.PortOffset), fmt.Sprintf("the port of %s becomes %d, which is not a port", p.of, p.port),
 				"Choose a smaller offset.")
 			return
 		}
@@ -78,7 +78,7 @@ func (c Config) validatePorts(k *checker) {
 
 func (k *checker) securePort(field string, args []Arg) {
 	if v, ok := ArgValue(args, "secure-port"); ok && !isPortText(v) {
-		k.bad(item(field, lastArg(args, "secure-port")), "secure-port="+v, "it is no port from 1 to 65535",
+		k.bad(item(field, lastArg(args, "secure-port")), "secure-port="+v, "it is not a port from 1 to 65535",
 			"Choose another port, or leave it out.")
 	}
 }
@@ -88,7 +88,7 @@ type usedPort struct {
 	of, field string
 }
 
-// usedPorts lists the API server last: it is the one whose port the user chose.
+// usedPorts lists the API server last, because the user chose its port: an error names that one.
 func (c Config) usedPorts() []usedPort {
 	p := c.Ports()
 	var used []usedPort
@@ -138,11 +138,11 @@ func (c Config) validateExternalEtcd(k *checker, e ExternalEtcd) {
 		k.bad(field, "", "only one of certFile and keyFile is set", "Set both or none.")
 	}
 	if e.CertFile != "" && e.CAFile == "" {
-		k.bad(field+".caFile", "", "there is none, but certFile and keyFile are set",
+		k.bad(field+".caFile", "", "it is empty, but certFile and keyFile are set",
 			"Give the CA that signed the servers' certificates.")
 	}
 	if len(e.Endpoints) == 0 {
-		k.bad(field+".endpoints", "", "there are none", "Give the members' client URLs.")
+		k.bad(field+".endpoints", "", "the list is empty", "Give the members' client URLs.")
 	}
 	k.urls(field+".endpoints", e.Endpoints, e.CAFile != "" || e.CertFile != "" || e.KeyFile != "")
 	k.urls(field+".httpEndpoints", e.HTTPEndpoints, false)
@@ -156,7 +156,7 @@ func (c Config) validateExternalEtcd(k *checker, e ExternalEtcd) {
 	}
 }
 
-// hasLocal reports whether the user set anything of a local etcd but its directory.
+// hasLocal reports whether the user set anything of a local etcd except its directory.
 func (e Etcd) hasLocal() bool {
 	return e.ImageRepository != "" || e.ImageTag != "" || len(e.ExtraArgs)+len(e.ExtraEnvs)+len(e.ServerCertSANs)+len(e.PeerCertSANs) > 0
 }
@@ -170,11 +170,11 @@ func (k *checker) urls(field string, urls []string, https bool) {
 func (k *checker) url(at, s string, https bool) {
 	u, err := url.Parse(s)
 	if err == nil {
-		s = u.Redacted() // it may hold a password
+		s = u.Redacted() // it may contain a password
 	}
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		k.bad(at, s, "it is no URL of the form https://HOST:PORT", "Write scheme, host and port.")
+		k.bad(at, s, "it is not a URL of the form https://HOST:PORT", "Write scheme, host and port.")
 	case u.Port() != "" && !isPortText(u.Port()):
 		k.bad(at, s, "it has no port from 1 to 65535", "Correct its port.")
 	case https && u.Scheme != "https":

@@ -17,12 +17,12 @@ var (
 	caCertHashFormat = regexp.MustCompile(`^sha256:[0-9a-fA-F]{64}$`)
 )
 
-// validateRun checks what concerns the node's registration and the run itself.
+// validateRun checks the settings of the node's registration and of this run.
 func (c Config) validateRun(k *checker) {
 	if c.Node.CRISocket != "" {
 		u, err := url.Parse(c.Node.CRISocket)
 		if p := c.Node.CRISocket; !path.IsAbs(p) && (err != nil || u.Scheme != "unix" || !path.IsAbs(u.Path)) {
-			k.bad("nodeRegistration.criSocket", p, "it is no socket of the form unix:///PATH",
+			k.bad("nodeRegistration.criSocket", p, "it is not a socket of the form unix:///PATH",
 				"Give a socket such as unix:///run/containerd/containerd.sock.")
 		}
 	}
@@ -36,7 +36,7 @@ func (c Config) validateRun(k *checker) {
 		k.oneOf(at+".effect", string(t.Effect), "NoSchedule", "PreferNoSchedule", "NoExecute")
 	}
 	if c.CertificateKey != "" && !certKeyPattern.MatchString(string(c.CertificateKey)) {
-		k.bad("certificateKey", "", "it is no key of 32 bytes in hexadecimal", "`kubeadm certs certificate-key` makes one.")
+		k.bad("certificateKey", "", "it is not a key of 32 bytes in hexadecimal", "`kubeadm certs certificate-key` makes one.")
 	}
 	if c.DNS.ImageRepository != "" {
 		k.repository("dns.imageRepository", c.DNS.ImageRepository)
@@ -50,7 +50,7 @@ func (c Config) validateRun(k *checker) {
 func (k *checker) bootstrapToken(at string, t BootstrapToken) {
 	const form = "A token is six and sixteen small letters and digits with a dot between them; leave it out for a random one."
 	if t.Token != "" && !tokenPattern.MatchString(string(t.Token)) {
-		k.bad(at+".token", "", "it is no bootstrap token", form)
+		k.bad(at+".token", "", "it is not a bootstrap token", form)
 	}
 	if t.TTL < 0 {
 		k.bad(at+".ttl", t.TTL.String(), "it is less than zero", "Give a duration such as 24h, or 0s for a token that does not expire.")
@@ -63,7 +63,7 @@ func (k *checker) bootstrapToken(at string, t BootstrapToken) {
 	}
 	for i, group := range t.Groups {
 		if !groupPattern.MatchString(group) {
-			k.bad(item(at+".groups", i), group, "it is no group of bootstrappers", "Give one of the form system:bootstrappers:NAME.")
+			k.bad(item(at+".groups", i), group, "it is not a group of bootstrappers", "Give one of the form system:bootstrappers:NAME.")
 		}
 	}
 	if len(t.Groups) > 0 && !slices.Contains(t.Usages, "authentication") {
@@ -81,7 +81,7 @@ func (c Config) validateJoin(k *checker) {
 		k.bad("caCertPath", j.CACertPath, "its name does not end in .crt", "Give the path of the CA's certificate.")
 	}
 	if j.TLSBootstrapToken != "" && !tokenPattern.MatchString(string(j.TLSBootstrapToken)) && j.TLSBootstrapToken != j.Token {
-		k.bad("discovery.tlsBootstrapToken", "", "it is no bootstrap token", "`kubeadm token create` makes one.")
+		k.bad("discovery.tlsBootstrapToken", "", "it is not a bootstrap token", "`kubeadm token create` makes one.")
 	}
 	if j.KubeConfig != "" {
 		if u, err := url.Parse(j.KubeConfig); err != nil || u.Scheme != "" && u.Scheme != "https" && u.Scheme != "file" {
@@ -91,18 +91,18 @@ func (c Config) validateJoin(k *checker) {
 	}
 	const field = "discovery.bootstrapToken"
 	if !tokenPattern.MatchString(string(j.Token)) {
-		k.bad(field+".token", "", "it is no bootstrap token", "`kubeadm token create` makes one.")
+		k.bad(field+".token", "", "it is not a bootstrap token", "`kubeadm token create` makes one.")
 	}
 	if host, port, err := ParseEndpoint(j.APIServerEndpoint); err != nil || host == "" || port == 0 {
-		k.bad(field+".apiServerEndpoint", j.APIServerEndpoint, "it is no HOST:PORT", "Give host and port of the API server.")
+		k.bad(field+".apiServerEndpoint", j.APIServerEndpoint, "it is not HOST:PORT", "Give host and port of the API server.")
 	}
 	if len(j.CACertHashes) == 0 && !j.UnsafeSkipCAVerification {
-		k.bad(field+".caCertHashes", "", "there are none, so that anybody could pose as the cluster",
+		k.bad(field+".caCertHashes", "", "the list is empty, so anybody could pose as the cluster",
 			"Give what `kubeadm token create --print-join-command` prints, or set unsafeSkipCAVerification.")
 	}
 	for i, hash := range j.CACertHashes {
 		if !caCertHashFormat.MatchString(hash) {
-			k.bad(item(field+".caCertHashes", i), hash, "it is no hash of the form sha256:HEX", "Copy it whole.")
+			k.bad(item(field+".caCertHashes", i), hash, "it is not a hash of the form sha256:HEX", "Copy it whole.")
 		}
 	}
 }

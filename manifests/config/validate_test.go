@@ -122,7 +122,7 @@ func TestValidateRefuses(t *testing.T) {
 		name, field, problem string
 		change               func(*Config)
 	}{
-		{"relative root", "root", "no absolute path", func(c *Config) { *c = completed("srv/x") }},
+		{"relative root", "root", "not an absolute path", func(c *Config) { *c = completed("srv/x") }},
 		{"root with colon", "root", "colon", func(c *Config) { *c = completed("/srv/a:b") }},
 		{"cert dir outside", "certificatesDir", "outside of the root", func(c *Config) {
 			*c = completed("/srv/a")
@@ -132,23 +132,23 @@ func TestValidateRefuses(t *testing.T) {
 			*c = completed("/srv/a")
 			c.CertificatesDir = "/srv/ab/pki"
 		}},
-		{"relative cert dir", "certificatesDir", "no absolute path", func(c *Config) { c.CertificatesDir = "pki" }},
-		{"unclean cert dir", "certificatesDir", "no plain path", func(c *Config) { c.CertificatesDir = "/etc/x/../pki" }},
+		{"relative cert dir", "certificatesDir", "not an absolute path", func(c *Config) { c.CertificatesDir = "pki" }},
+		{"unclean cert dir", "certificatesDir", "not a clean path", func(c *Config) { c.CertificatesDir = "/etc/x/../pki" }},
 		{"cert dir among manifests", "certificatesDir", "static pod directory", func(c *Config) {
 			c.CertificatesDir = "/etc/kubernetes/manifests"
 		}},
 		{"cert dir above manifests", "certificatesDir", "static pod directory", func(c *Config) {
 			c.CertificatesDir = "/etc/kubernetes"
 		}},
-		{"etcd in /", "etcd.local.dataDir", "shares a place", func(c *Config) { c.Etcd.DataDir = "/" }},
-		{"etcd holds state", "etcd.local.dataDir", "shares a place", func(c *Config) { c.Etcd.DataDir = "/var/lib" }},
-		{"etcd among certificates", "etcd.local.dataDir", "shares a place", func(c *Config) {
+		{"etcd in /", "etcd.local.dataDir", "overlaps", func(c *Config) { c.Etcd.DataDir = "/" }},
+		{"etcd holds state", "etcd.local.dataDir", "overlaps", func(c *Config) { c.Etcd.DataDir = "/var/lib" }},
+		{"etcd among certificates", "etcd.local.dataDir", "overlaps", func(c *Config) {
 			c.CertificatesDir = "/pki"
 			c.Etcd.DataDir = "/pki/etcd"
 		}},
-		{"relative components", "componentsDir", "no absolute path", func(c *Config) { c.ComponentsDir = "bin" }},
-		{"no node name", "nodeRegistration.name", "there is none", func(c *Config) { c.Node.Name = "" }},
-		{"node name", "nodeRegistration.name", "no DNS name", func(c *Config) { c.Node.Name = "a_b" }},
+		{"relative components", "componentsDir", "not an absolute path", func(c *Config) { c.ComponentsDir = "bin" }},
+		{"no node name", "nodeRegistration.name", "it is empty", func(c *Config) { c.Node.Name = "" }},
+		{"node name", "nodeRegistration.name", "not a DNS name", func(c *Config) { c.Node.Name = "a_b" }},
 		{"no address", "localAPIEndpoint.advertiseAddress", "no default route", func(c *Config) {
 			c.Node.AdvertiseAddress = netip.Addr{}
 		}},
@@ -164,8 +164,8 @@ func TestValidateRefuses(t *testing.T) {
 		{"link local", "localAPIEndpoint.advertiseAddress", "link-local", func(c *Config) {
 			c.Node.AdvertiseAddress = netip.MustParseAddr("169.254.1.1")
 		}},
-		{"port 0", "localAPIEndpoint.bindPort", "no port", func(c *Config) { c.Node.BindPort = 0 }},
-		{"port too high", "localAPIEndpoint.bindPort", "no port", func(c *Config) { c.Node.BindPort = 65536 }},
+		{"port 0", "localAPIEndpoint.bindPort", "not a port", func(c *Config) { c.Node.BindPort = 0 }},
+		{"port too high", "localAPIEndpoint.bindPort", "not a port", func(c *Config) { c.Node.BindPort = 65536 }},
 		{"port of etcd", "localAPIEndpoint.bindPort", "etcd (clients) and kube-apiserver", func(c *Config) { c.Node.BindPort = 2379 }},
 		{"port of the scheduler", "localAPIEndpoint.bindPort", "kube-scheduler and kube-apiserver", func(c *Config) {
 			c.Node.BindPort = 10259
@@ -176,16 +176,16 @@ func TestValidateRefuses(t *testing.T) {
 			c.PortOffset = 200
 			c.Scheduler.ExtraArgs = []Arg{{"secure-port", "10457"}}
 		}},
-		{"secure port", "controllerManager.extraArgs[0]", "no port", func(c *Config) {
+		{"secure port", "controllerManager.extraArgs[0]", "not a port", func(c *Config) {
 			c.ControllerManager.ExtraArgs = []Arg{{"secure-port", "0"}}
 		}},
 		{"API server's secure port", "apiServer.extraArgs[1]", "use the bind port 6443", func(c *Config) {
 			c.APIServer.ExtraArgs = []Arg{{"v", "2"}, {"secure-port", "443"}}
 		}},
-		{"ignored", "nodeRegistration.ignorePreflightErrors", "beside", func(c *Config) {
+		{"ignored", "nodeRegistration.ignorePreflightErrors", "together with", func(c *Config) {
 			c.IgnorePreflightErrors = []string{"all", "swap"}
 		}},
-		{"no services", "networking.serviceSubnet", "there is none", func(c *Config) { c.Networking.ServiceSubnets = nil }},
+		{"no services", "networking.serviceSubnet", "it is empty", func(c *Config) { c.Networking.ServiceSubnets = nil }},
 		{"services too small", "networking.serviceSubnet", "8 addresses", func(c *Config) {
 			c.Networking.ServiceSubnets = subnets(t, "10.96.0.0/29")
 		}},
@@ -224,15 +224,15 @@ func TestValidateRefuses(t *testing.T) {
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/29")
 			c.ControllerManager.ExtraArgs = []Arg{{"node-cidr-mask-size-ipv4", "30"}}
 		}},
-		{"node mask", "controllerManager.extraArgs[0]", "no mask size", func(c *Config) {
+		{"node mask", "controllerManager.extraArgs[0]", "not a mask size", func(c *Config) {
 			c.Networking.PodSubnets = subnets(t, "10.244.0.0/16")
 			c.ControllerManager.ExtraArgs = []Arg{{"node-cidr-mask-size-ipv4", "big"}}
 		}},
-		{"DNS domain", "networking.dnsDomain", "no DNS name", func(c *Config) { c.Networking.DNSDomain = "Cluster.local" }},
-		{"version label", "kubernetesVersion", "no version", func(c *Config) { c.KubernetesVersion = "latest" }},
+		{"DNS domain", "networking.dnsDomain", "not a DNS name", func(c *Config) { c.Networking.DNSDomain = "Cluster.local" }},
+		{"version label", "kubernetesVersion", "not a version", func(c *Config) { c.KubernetesVersion = "latest" }},
 		{"old version", "kubernetesVersion", "only Kubernetes 1.34", func(c *Config) { c.KubernetesVersion = "v1.33.4" }},
 		{"future version", "kubernetesVersion", "only Kubernetes 1.34", func(c *Config) { c.KubernetesVersion = "v2.36.0" }},
-		{"version in parts", "kubernetesVersion", "no version", func(c *Config) { c.KubernetesVersion = "v1.36" }},
+		{"version in parts", "kubernetesVersion", "not a version", func(c *Config) { c.KubernetesVersion = "v1.36" }},
 		{"endpoint with scheme", "controlPlaneEndpoint", "looks like a URL", func(c *Config) { c.ControlPlaneEndpoint = "https://lb" }},
 		{"endpoint port", "controlPlaneEndpoint", "port", func(c *Config) { c.ControlPlaneEndpoint = "lb:70000" }},
 		{"endpoint in upper case", "controlPlaneEndpoint", "lower case", func(c *Config) { c.ControlPlaneEndpoint = "LB.example.com" }},
@@ -242,12 +242,12 @@ func TestValidateRefuses(t *testing.T) {
 		{"etcd server SAN", "etcd.local.serverCertSANs[0]", "neither", func(c *Config) { c.Etcd.ServerCertSANs = []string{""} }},
 		{"algorithm", "encryptionAlgorithm", "no such algorithm", func(c *Config) { c.KeyAlgorithm = "RSA-1024" }},
 		{"runtime", "runtime", "no such runtime", func(c *Config) { c.Runtime = "docker" }},
-		{"repository with scheme", "imageRepository", "no image repository", func(c *Config) {
+		{"repository with scheme", "imageRepository", "not an image repository", func(c *Config) {
 			c.ImageRepository = "https://registry.k8s.io"
 		}},
-		{"empty repository", "imageRepository", "no image repository", func(c *Config) { c.ImageRepository = "" }},
-		{"etcd tag", "etcd.local.imageTag", "no image tag", func(c *Config) { c.Etcd.ImageTag = "3.6 8" }},
-		{"etcd repository", "etcd.local.imageRepository", "no image repository", func(c *Config) { c.Etcd.ImageRepository = "a//b" }},
+		{"empty repository", "imageRepository", "not an image repository", func(c *Config) { c.ImageRepository = "" }},
+		{"etcd tag", "etcd.local.imageTag", "not an image tag", func(c *Config) { c.Etcd.ImageTag = "3.6 8" }},
+		{"etcd repository", "etcd.local.imageRepository", "not an image repository", func(c *Config) { c.Etcd.ImageRepository = "a//b" }},
 		{"feature gate", "featureGates", "no such feature gate", func(c *Config) { c.FeatureGates = map[string]bool{"X": true} }},
 		{"feature gate that is gone", "featureGates", "no such feature gate", func(c *Config) {
 			c.FeatureGates = map[string]bool{"WaitForAllControlPlaneComponents": true}
@@ -262,14 +262,14 @@ func TestValidateRefuses(t *testing.T) {
 		{"arg with equals", "controllerManager.extraArgs[0]", "cannot", func(c *Config) {
 			c.ControllerManager.ExtraArgs = []Arg{{"v=2", ""}}
 		}},
-		{"arg that prints help", "scheduler.extraArgs[0]", "prints a text and ends", func(c *Config) {
+		{"arg that prints help", "scheduler.extraArgs[0]", "prints a text and exits", func(c *Config) {
 			c.Scheduler.ExtraArgs = []Arg{{"help", "true"}}
 		}},
-		{"arg that prints the version", "etcd.local.extraArgs[0]", "prints a text and ends", func(c *Config) {
+		{"arg that prints the version", "etcd.local.extraArgs[0]", "prints a text and exits", func(c *Config) {
 			c.Etcd.ExtraArgs = []Arg{{"version", "true"}}
 		}},
 		{"arg with NUL", "etcd.local.extraArgs[0]", "NUL", func(c *Config) { c.Etcd.ExtraArgs = []Arg{{"a", "b\x00"}} }},
-		{"env name", "etcd.local.extraEnvs[0]", "no name", func(c *Config) { c.Etcd.ExtraEnvs = []Env{{Name: "a=b"}} }},
+		{"env name", "etcd.local.extraEnvs[0]", "not the name", func(c *Config) { c.Etcd.ExtraEnvs = []Env{{Name: "a=b"}} }},
 		{"env value", "scheduler.extraEnvs[0]", "UTF-8", func(c *Config) { c.Scheduler.ExtraEnvs = []Env{{Name: "A", Value: "\xff"}} }},
 		{"env from Secret", "scheduler.extraEnvs[0]", "API objects", func(c *Config) {
 			c.Scheduler.ExtraEnvs = []Env{{Name: "A", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{Key: "k"}}}}
@@ -281,27 +281,27 @@ func TestValidateRefuses(t *testing.T) {
 		{"env from nothing", "scheduler.extraEnvs[0]", "exactly one", func(c *Config) {
 			c.Scheduler.ExtraEnvs = []Env{{Name: "A", ValueFrom: &corev1.EnvVarSource{}}}
 		}},
-		{"volume name", "apiServer.extraVolumes[0].name", "no DNS label", volume(HostPathMount{Name: "A.b", HostPath: "/a",
+		{"volume name", "apiServer.extraVolumes[0].name", "not a DNS label", volume(HostPathMount{Name: "A.b", HostPath: "/a",
 			MountPath: "/a"})},
-		{"volume host path", "apiServer.extraVolumes[0].hostPath", "no absolute path", volume(HostPathMount{Name: "a",
+		{"volume host path", "apiServer.extraVolumes[0].hostPath", "not an absolute path", volume(HostPathMount{Name: "a",
 			HostPath: "/a/../b", MountPath: "/a"})},
-		{"volume mount path", "apiServer.extraVolumes[0].mountPath", "no absolute path", volume(HostPathMount{Name: "a",
+		{"volume mount path", "apiServer.extraVolumes[0].mountPath", "not an absolute path", volume(HostPathMount{Name: "a",
 			HostPath: "/a", MountPath: "a"})},
 		{"volume type", "apiServer.extraVolumes[0].pathType", "no such type", volume(HostPathMount{Name: "a", HostPath: "/a",
 			MountPath: "/a", PathType: "Dir"})},
 		{"volumes at one place", "apiServer.extraVolumes[1].mountPath", `"a" is mounted there`,
 			volume(HostPathMount{Name: "a", HostPath: "/a", MountPath: "/a"}, HostPathMount{Name: "b", HostPath: "/b", MountPath: "/a"})},
-		{"no endpoints", "etcd.external.endpoints", "there are none", external(ExternalEtcd{})},
+		{"no endpoints", "etcd.external.endpoints", "the list is empty", external(ExternalEtcd{})},
 		{"http with certificates", "etcd.external.endpoints[0]", "not https",
 			external(ExternalEtcd{Endpoints: []string{"http://e:2379"}, CAFile: "/ca"})},
-		{"no URL", "etcd.external.endpoints[0]", "no URL", external(ExternalEtcd{Endpoints: []string{"e:2379"}})},
+		{"no URL", "etcd.external.endpoints[0]", "not a URL", external(ExternalEtcd{Endpoints: []string{"e:2379"}})},
 		{"URL's port", "etcd.external.httpEndpoints[0]", "no port", external(ExternalEtcd{Endpoints: []string{"http://e"},
 			HTTPEndpoints: []string{"http://e:99999"}})},
 		{"cert without key", "etcd.external", "only one of", external(ExternalEtcd{Endpoints: []string{"https://e"}, CAFile: "/ca",
 			CertFile: "/c"})},
-		{"cert without CA", "etcd.external.caFile", "there is none", external(ExternalEtcd{Endpoints: []string{"https://e"},
+		{"cert without CA", "etcd.external.caFile", "it is empty", external(ExternalEtcd{Endpoints: []string{"https://e"},
 			CertFile: "/c", KeyFile: "/k"})},
-		{"relative CA", "etcd.external.caFile", "no absolute path", external(ExternalEtcd{Endpoints: []string{"https://e"},
+		{"relative CA", "etcd.external.caFile", "not an absolute path", external(ExternalEtcd{Endpoints: []string{"https://e"},
 			CAFile: "ca"})},
 		{"CA outside", "etcd.external.caFile", "outside of the root", func(c *Config) {
 			*c = completed("/srv/a")
@@ -311,18 +311,18 @@ func TestValidateRefuses(t *testing.T) {
 			c.Etcd.ImageTag = "3.6.8-0"
 			c.Etcd.External = &ExternalEtcd{Endpoints: []string{"http://e"}}
 		}},
-		{"metrics URL", "etcd.local.extraArgs[1]", "no URL", func(c *Config) {
+		{"metrics URL", "etcd.local.extraArgs[1]", "not a URL", func(c *Config) {
 			c.Etcd.ExtraArgs = []Arg{{"name", "a"}, {"listen-metrics-urls", "127.0.0.1:2381"}}
 		}},
 		{"data-dir", "etcd.local.extraArgs[0]", "resets the directory /var/lib/etcd", etcdArg("data-dir", "/elsewhere")},
 		{"listen-client-urls", "etcd.local.extraArgs[0]", "not https", etcdArg("listen-client-urls", "http://127.0.0.1:2379")},
-		{"listen-peer-urls", "etcd.local.extraArgs[0]", "no URL", etcdArg("listen-peer-urls", "10.0.0.5")},
+		{"listen-peer-urls", "etcd.local.extraArgs[0]", "not a URL", etcdArg("listen-peer-urls", "10.0.0.5")},
 		{"advertise-address", "apiServer.extraArgs[0]", "use the address", apiArg("advertise-address", "192.0.2.200")},
 		{"bind-address", "apiServer.extraArgs[0]", "would not answer", apiArg("bind-address", "127.0.0.1")},
 		{"bind-address of the other family", "apiServer.extraArgs[0]", "would not answer", apiArg("bind-address", "::1")},
 		{"etcd-servers", "apiServer.extraArgs[0]", "not among them", apiArg("etcd-servers", "https://e:2379")},
 		{"signing key", "apiServer.extraArgs[0]", "refuse the tokens", apiArg("service-account-signing-key-file", "/k")},
-		{"controller manager without a port", "controllerManager.extraArgs[0]", "no port", managerArgs("10.244.0.0/16", "secure-port", "0")},
+		{"controller manager without a port", "controllerManager.extraArgs[0]", "not a port", managerArgs("10.244.0.0/16", "secure-port", "0")},
 		{"node mask", "networking.podSubnet", "smaller than one node's part of it, a /18", managerArgs("10.244.0.0/20", "node-cidr-mask-size", "18")},
 		{"node mask of IPv4", "networking.podSubnet", "a /18", managerArgs("10.244.0.0/20", "node-cidr-mask-size-ipv4", "18")},
 		{"node mask of IPv6, dual stack", "networking.podSubnet", "a /40",

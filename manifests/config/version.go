@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// supportedEtcd is the etcd image tag of kubeadm v1.34.4, v1.35.4 and v1.36.3
-// (cmd/kubeadm/app/constants, SupportedEtcdVersion), by the minor version of
-// Kubernetes. A minor that is not in it is not supported.
+// supportedEtcd returns the etcd image tag for a minor version of Kubernetes, from
+// kubeadm v1.34.4, v1.35.4 and v1.36.3 (SupportedEtcdVersion in
+// cmd/kubeadm/app/constants). We support no other minor.
 func supportedEtcd(minor uint) (tag string, ok bool) {
 	switch minor {
 	case 34:
@@ -26,11 +26,11 @@ func supportedEtcd(minor uint) (tag string, ok bool) {
 
 const supportedVersions = "1.34, 1.35 and 1.36"
 
-// Released is when DefaultKubernetesVersion was (KUBE_DATE of the Makefile): no clock that is right shows an earlier time.
+// Released returns the release time of DefaultKubernetesVersion (KUBE_DATE of the Makefile). A clock that shows an earlier time is wrong.
 func Released() time.Time { return time.Date(2026, time.July, 22, 18, 7, 38, 0, time.UTC) }
 
-// normalVersion adds the v, and resolves those of kubeadm's labels that name
-// the release which is embedded. Other labels stay, and Validate refuses them.
+// normalVersion adds the v, and resolves kubeadm's labels that mean the embedded
+// release. Other labels stay, and Validate refuses them.
 func normalVersion(v string) string {
 	switch v {
 	case "stable", "stable-1", "stable-1.36":
@@ -42,7 +42,7 @@ func normalVersion(v string) string {
 	return v
 }
 
-// Minor is the minor version of Kubernetes, 36 for v1.36.3; 0 if Validate would refuse the version.
+// Minor returns the minor version of Kubernetes: 36 for v1.36.3, or 0 if Validate would refuse the version.
 func (c Config) Minor() int {
 	v, err := version.ParseSemantic(c.KubernetesVersion)
 	if err != nil || v.Major() != 1 {
@@ -51,11 +51,11 @@ func (c Config) Minor() int {
 	return int(v.Minor())
 }
 
-// versionProblem is "" for a version that kubecrank can bring up.
+// versionProblem says why kubecrank cannot bring up a version, or returns "".
 func versionProblem(s string) string {
 	v, err := version.ParseSemantic(s)
 	if err != nil || !strings.HasPrefix(s, "v") {
-		return "it is no version of the form v1.2.3"
+		return "it is not a version of the form v1.2.3"
 	}
 	if _, ok := supportedEtcd(v.Minor()); v.Major() != 1 || !ok {
 		return fmt.Sprintf("only Kubernetes %s are supported", supportedVersions)
@@ -63,13 +63,13 @@ func versionProblem(s string) string {
 	return ""
 }
 
-// Image is the image of a component that is released with Kubernetes:
+// Image returns the image of a component that is released with Kubernetes:
 // "registry.k8s.io/kube-apiserver:v1.36.3".
 func (c Config) Image(component string) string {
 	return c.ImageRepository + "/" + component + ":" + tagOf(c.KubernetesVersion)
 }
 
-// EtcdImage is the image of the local etcd.
+// EtcdImage returns the image of the local etcd.
 func (c Config) EtcdImage() string {
 	repository := c.Etcd.ImageRepository
 	if repository == "" {
@@ -78,7 +78,7 @@ func (c Config) EtcdImage() string {
 	return repository + "/etcd:" + c.EtcdImageTag()
 }
 
-// EtcdImageTag is the tag of the local etcd's image: the configured one, or the one that belongs to the Kubernetes version.
+// EtcdImageTag returns the tag of the local etcd's image: the configured one, or the one for the Kubernetes version.
 func (c Config) EtcdImageTag() string {
 	if c.Etcd.ImageTag != "" {
 		return c.Etcd.ImageTag
@@ -87,9 +87,9 @@ func (c Config) EtcdImageTag() string {
 	return tag
 }
 
-// EtcdHasExperimentalFlags reports whether the local etcd wants its flags of
-// before 3.6 (--experimental-initial-corrupt-check ...). kubeadm asks this up
-// to 1.35, and takes a tag that is no version for an old etcd.
+// EtcdHasExperimentalFlags reports whether the local etcd needs the flags from
+// before 3.6 (--experimental-initial-corrupt-check ...). Up to 1.35 kubeadm treats
+// a tag that is not a version as an old etcd.
 func (c Config) EtcdHasExperimentalFlags() bool {
 	if c.Minor() >= 36 {
 		return false
@@ -98,5 +98,5 @@ func (c Config) EtcdHasExperimentalFlags() bool {
 	return err != nil || !v.AtLeast(version.MustParseSemantic("3.6.0"))
 }
 
-// tagOf replaces what an image tag may not hold, as kubeadm does (cmd/kubeadm/app/util/version.go).
+// tagOf replaces the characters that an image tag cannot have, as kubeadm does (cmd/kubeadm/app/util/version.go).
 func tagOf(v string) string { return regexp.MustCompile(`[^-\w.]`).ReplaceAllString(v, "_") }

@@ -1,14 +1,14 @@
 // Package kubeadmapi has the documents of kubeadm's configuration API,
-// kubeadm.k8s.io/v1beta4, as Go types: the same fields under the same names
-// (cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go of Kubernetes 1.36), without a
-// default filled in and without kubeadm's own dependencies. V1beta3 has the
-// older form, which is read and converted.
+// kubeadm.k8s.io/v1beta4, as Go types. Fields and names are those of
+// cmd/kubeadm/app/apis/kubeadm/v1beta4/types.go in Kubernetes 1.36. There are no
+// defaults, and kubeadm's dependencies are not needed. Documents of v1beta3 are
+// read into types of their own and converted.
 //
 //	file --strictyaml--> V1beta3 types --Convert--> these types --package config--> Config
 //	          |                                       ^    |
 //	          +---------------------------------------+    +--migrate--> file
 //
-// A field with a tag datapolicy holds a secret; no error text shows it.
+// A field with the tag datapolicy holds a secret. No error text shows it.
 package kubeadmapi
 
 import (
@@ -18,19 +18,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The API versions that are read. What is written is always V1beta4.
+// The API versions that we read. We write V1beta4 only.
 const (
 	V1beta4 = "kubeadm.k8s.io/v1beta4"
 	V1beta3 = "kubeadm.k8s.io/v1beta3"
 )
 
-// TypeMeta says what a document is.
+// TypeMeta has the version and the kind of a document.
 type TypeMeta struct {
 	APIVersion string `json:"apiVersion,omitempty"`
 	Kind       string `json:"kind,omitempty"`
 }
 
-// InitConfiguration is what concerns one run of init on one node.
+// InitConfiguration has the settings of one run of init on one node.
 type InitConfiguration struct {
 	TypeMeta         `json:",inline"`
 	BootstrapTokens  []BootstrapToken        `json:"bootstrapTokens,omitempty"`
@@ -43,7 +43,7 @@ type InitConfiguration struct {
 	Timeouts         *Timeouts               `json:"timeouts,omitempty"`
 }
 
-// BootstrapToken is a token with which nodes join (apis/bootstraptoken/v1).
+// BootstrapToken is a token that lets nodes join (apis/bootstraptoken/v1).
 type BootstrapToken struct {
 	Token       string     `json:"token,omitempty" datapolicy:"token"`
 	Description string     `json:"description,omitempty"`
@@ -53,7 +53,7 @@ type BootstrapToken struct {
 	Groups      []string   `json:"groups,omitempty"`
 }
 
-// ClusterConfiguration is what all control plane nodes share.
+// ClusterConfiguration has the settings that all control plane nodes share.
 type ClusterConfiguration struct {
 	TypeMeta                    `json:",inline"`
 	Etcd                        Etcd                  `json:"etcd,omitzero"`
@@ -74,14 +74,14 @@ type ClusterConfiguration struct {
 	CACertificateValidityPeriod *Duration             `json:"caCertificateValidityPeriod,omitempty"`
 }
 
-// ControlPlaneComponent is what may be changed in a component.
+// ControlPlaneComponent has the settings of a component.
 type ControlPlaneComponent struct {
 	ExtraArgs    []Arg           `json:"extraArgs,omitempty"`
 	ExtraVolumes []HostPathMount `json:"extraVolumes,omitempty"`
 	ExtraEnvs    []EnvVar        `json:"extraEnvs,omitempty"`
 }
 
-// APIServer is the kube-apiserver's part.
+// APIServer has the settings of kube-apiserver.
 type APIServer struct {
 	ControlPlaneComponent `json:",inline"`
 	CertSANs              []string `json:"certSANs,omitempty"`
@@ -98,7 +98,7 @@ type Proxy struct {
 	Disabled bool `json:"disabled,omitempty"`
 }
 
-// ImageMeta chooses another image.
+// ImageMeta selects another image.
 type ImageMeta struct {
 	ImageRepository string `json:"imageRepository,omitempty"`
 	ImageTag        string `json:"imageTag,omitempty"`
@@ -110,7 +110,7 @@ type APIEndpoint struct {
 	BindPort         int32  `json:"bindPort,omitempty"`
 }
 
-// NodeRegistrationOptions concern the node's kubelet and its Node object.
+// NodeRegistrationOptions has the settings of the node's kubelet and its Node object.
 type NodeRegistrationOptions struct {
 	Name                  string         `json:"name,omitempty"`
 	CRISocket             string         `json:"criSocket,omitempty"`
@@ -121,7 +121,7 @@ type NodeRegistrationOptions struct {
 	ImagePullSerial       *bool          `json:"imagePullSerial,omitempty"`
 }
 
-// Networking is the cluster's address plan. A subnet is one CIDR, or two with a comma.
+// Networking is the cluster's address plan. A subnet is one CIDR, or two with a comma between them.
 type Networking struct {
 	ServiceSubnet string `json:"serviceSubnet,omitempty"`
 	PodSubnet     string `json:"podSubnet,omitempty"`
@@ -144,7 +144,7 @@ type LocalEtcd struct {
 	PeerCertSANs   []string `json:"peerCertSANs,omitempty"`
 }
 
-// ExternalEtcd is an etcd that somebody else runs.
+// ExternalEtcd is an etcd that kubeadm does not run.
 type ExternalEtcd struct {
 	Endpoints     []string `json:"endpoints,omitempty"`
 	HTTPEndpoints []string `json:"httpEndpoints,omitempty"`
@@ -178,7 +178,7 @@ type Patches struct {
 	Directory string `json:"directory,omitempty"`
 }
 
-// Timeouts are those of all commands.
+// Timeouts has the timeouts of all commands.
 type Timeouts struct {
 	ControlPlaneComponentHealthCheck *Duration `json:"controlPlaneComponentHealthCheck,omitempty"`
 	KubeletHealthCheck               *Duration `json:"kubeletHealthCheck,omitempty"`
@@ -189,17 +189,17 @@ type Timeouts struct {
 	UpgradeManifests                 *Duration `json:"upgradeManifests,omitempty"`
 }
 
-// Duration is a time.Duration that is written as text, "4m0s".
+// Duration is a time.Duration with a text form, "4m0s".
 type Duration struct{ time.Duration }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText writes the form that UnmarshalText reads.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads what time.ParseDuration reads.
+// UnmarshalText reads the form of time.ParseDuration.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("it is no duration such as 30s, 4m or 8760h")
+		return fmt.Errorf("it is not a duration such as 30s, 4m or 8760h")
 	}
 	d.Duration = parsed
 	return nil

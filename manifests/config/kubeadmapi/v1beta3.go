@@ -94,7 +94,7 @@ type discoveryBeta struct {
 	Timeout           *Duration                `json:"timeout,omitempty"`
 }
 
-// Convert returns the document as it is written in v1beta4.
+// Convert returns the document in v1beta4.
 func (in *InitConfigurationV1beta3) Convert() *InitConfiguration {
 	return &InitConfiguration{
 		TypeMeta:         TypeMeta{V1beta4, in.Kind},
@@ -107,8 +107,8 @@ func (in *InitConfigurationV1beta3) Convert() *InitConfiguration {
 	}
 }
 
-// Convert returns the document as it is written in v1beta4, and the timeout
-// that v1beta4 has moved to the InitConfiguration (timeouts.controlPlaneComponentHealthCheck), or nil.
+// Convert returns the document in v1beta4. It also returns the timeout that v1beta4
+// has in the InitConfiguration (timeouts.controlPlaneComponentHealthCheck), or nil.
 func (in *ClusterConfigurationV1beta3) Convert() (*ClusterConfiguration, *Duration) {
 	return &ClusterConfiguration{
 		TypeMeta:             TypeMeta{V1beta4, in.Kind},
@@ -127,7 +127,7 @@ func (in *ClusterConfigurationV1beta3) Convert() (*ClusterConfiguration, *Durati
 	}, in.APIServer.TimeoutForControlPlane
 }
 
-// Convert returns the document as it is written in v1beta4.
+// Convert returns the document in v1beta4.
 func (in *JoinConfigurationV1beta3) Convert() *JoinConfiguration {
 	out := &JoinConfiguration{
 		TypeMeta:         TypeMeta{V1beta4, in.Kind},

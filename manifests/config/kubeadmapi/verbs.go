@@ -1,6 +1,6 @@
 package kubeadmapi
 
-// JoinConfiguration is what concerns one run of join.
+// JoinConfiguration has the settings of one run of join.
 type JoinConfiguration struct {
 	TypeMeta         `json:",inline"`
 	DryRun           bool                    `json:"dryRun,omitempty"`
@@ -13,20 +13,20 @@ type JoinConfiguration struct {
 	Timeouts         *Timeouts               `json:"timeouts,omitempty"`
 }
 
-// JoinControlPlane makes the joining node one of the control plane.
+// JoinControlPlane makes the joining node a control plane node.
 type JoinControlPlane struct {
 	LocalAPIEndpoint APIEndpoint `json:"localAPIEndpoint,omitzero"`
 	CertificateKey   string      `json:"certificateKey,omitempty" datapolicy:"security-key"`
 }
 
-// Discovery tells how the joining node comes to know the cluster: by a token or a file.
+// Discovery says how the joining node finds the cluster: by a token or a file.
 type Discovery struct {
 	BootstrapToken    *BootstrapTokenDiscovery `json:"bootstrapToken,omitempty"`
 	File              *FileDiscovery           `json:"file,omitempty"`
 	TLSBootstrapToken string                   `json:"tlsBootstrapToken,omitempty" datapolicy:"token"`
 }
 
-// BootstrapTokenDiscovery trusts what the token signs, or what the hashes name.
+// BootstrapTokenDiscovery trusts a CA that the token signs or that a hash names.
 type BootstrapTokenDiscovery struct {
 	Token                    string   `json:"token,omitempty" datapolicy:"token"`
 	APIServerEndpoint        string   `json:"apiServerEndpoint,omitempty"`
@@ -34,12 +34,12 @@ type BootstrapTokenDiscovery struct {
 	UnsafeSkipCAVerification bool     `json:"unsafeSkipCAVerification,omitempty"`
 }
 
-// FileDiscovery trusts a kubeconfig, a file or an https URL.
+// FileDiscovery trusts a kubeconfig, from a file or an https URL.
 type FileDiscovery struct {
 	KubeConfigPath string `json:"kubeConfigPath,omitempty"`
 }
 
-// ResetConfiguration is what concerns one run of reset.
+// ResetConfiguration has the settings of one run of reset.
 type ResetConfiguration struct {
 	TypeMeta              `json:",inline"`
 	CleanupTmpDir         bool      `json:"cleanupTmpDir,omitempty"`
@@ -80,7 +80,7 @@ type UpgradeApplyConfiguration struct {
 	ImagePullSerial           *bool    `json:"imagePullSerial,omitempty"`
 }
 
-// UpgradeDiffConfiguration is for showing what would change.
+// UpgradeDiffConfiguration is for upgrade diff, which shows what would change.
 type UpgradeDiffConfiguration struct {
 	KubernetesVersion string `json:"kubernetesVersion,omitempty"`
 	DiffContextLines  int    `json:"contextLines,omitempty"`
@@ -98,7 +98,7 @@ type UpgradeNodeConfiguration struct {
 	ImagePullSerial       *bool    `json:"imagePullSerial,omitempty"`
 }
 
-// UpgradePlanConfiguration is for saying what can be upgraded.
+// UpgradePlanConfiguration is for upgrade plan, which shows the possible upgrades.
 type UpgradePlanConfiguration struct {
 	KubernetesVersion         string   `json:"kubernetesVersion,omitempty"`
 	AllowExperimentalUpgrades *bool    `json:"allowExperimentalUpgrades,omitempty"`

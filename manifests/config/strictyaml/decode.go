@@ -11,17 +11,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Decode fills the struct that into points to. It returns the line of every
-// field and list item that the document has, by its path ("etcd.local.extraArgs[0].name"),
-// and all problems; what has none is filled in nevertheless. A null leaves its
-// field alone, as in JSON.
+// Decode fills the struct that into points to. It returns the line of every field
+// and list item of the document, by its path ("etcd.local.extraArgs[0].name"), and
+// all problems. It fills in the fields without a problem. A null leaves its field
+// as it is, as in JSON.
 func (d Document) Decode(into any) (lines map[string]int, problems []Problem) {
 	w := &walker{first: d.Line, budget: maxNodes, lines: map[string]int{}}
 	w.value(d.root, reflect.ValueOf(into).Elem(), place{line: w.line(d.root)})
 	return w.lines, w.problems
 }
 
-// Check finds the problems that a document has whatever its fields are: fields given twice, limits.
+// Check finds the problems that do not depend on a struct: fields given twice, and limits.
 func (d Document) Check() []Problem {
 	w := &walker{first: d.Line, budget: maxNodes, lines: map[string]int{}}
 	w.value(d.root, reflect.Value{}, place{line: w.line(d.root)})
@@ -37,12 +37,12 @@ type walker struct {
 	problems []Problem
 }
 
-// place is where the walker is.
+// place is the position of the walker.
 type place struct {
 	path   string
 	line   int // of the field's name, or of the list's item
 	depth  int
-	secret bool // the value is not to be shown
+	secret bool // no problem shows the value
 }
 
 func (p place) field(name string, line int) place {
@@ -62,7 +62,7 @@ func (w *walker) bad(at place, text, remedy string) {
 	w.add(Problem{Line: at.line, Path: at.path, Text: text, Remedy: remedy})
 }
 
-// add notes a problem. After the last that is noted the walk ends.
+// add records a problem. After maxProblems the walk ends.
 func (w *walker) add(p Problem) {
 	if w.stopped {
 		return
@@ -75,7 +75,7 @@ func (w *walker) add(p Problem) {
 	}
 }
 
-// allowed counts one more value. Once a limit is passed the walk ends.
+// allowed counts one more value. If a limit is exceeded, the walk ends.
 func (w *walker) allowed(n *yaml.Node, at place) bool {
 	if w.stopped {
 		return false
@@ -96,7 +96,7 @@ func (w *walker) allowed(n *yaml.Node, at place) bool {
 	return false
 }
 
-// value decodes n into v, which is invalid when only limits and duplicates are of interest.
+// value decodes n into v. For Check v is invalid: only limits and duplicates are checked.
 func (w *walker) value(n *yaml.Node, v reflect.Value, at place) {
 	if !w.allowed(n, at) {
 		return
@@ -129,7 +129,7 @@ func (w *walker) value(n *yaml.Node, v reflect.Value, at place) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// text decodes types that read themselves from text: durations, times, quantities.
+// text decodes types with their own text form: durations, times, quantities.
 func (w *walker) text(n *yaml.Node, v reflect.Value, at place) bool {
 	var err error
 	switch target := v.Addr().Interface().(type) {
@@ -210,7 +210,7 @@ func (w *walker) sequence(n *yaml.Node, v reflect.Value, at place) {
 	}
 }
 
-// wrongKind is a value of another shape than the field's.
+// wrongKind adds the problem that a value has another shape than its field.
 func (w *walker) wrongKind(n *yaml.Node, want string, at place) {
 	remedy := "Write " + want + " there."
 	if want == "a list" && n.Kind == yaml.MappingNode && strings.HasSuffix(at.path, "xtraArgs") {

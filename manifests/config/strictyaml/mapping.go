@@ -48,8 +48,8 @@ func (w *walker) mapping(n *yaml.Node, v reflect.Value, at place) {
 	}
 }
 
-// pairs returns the fields of a mapping in order, those of a merge key ("<<")
-// last and only if the mapping has none of the name.
+// pairs returns the fields of a mapping in order. Fields of a merge key ("<<")
+// come last, and only if the mapping has no field of that name.
 func (w *walker) pairs(n *yaml.Node, at place) []pair {
 	var own, merged []pair
 	lines := map[string]int{}
@@ -70,7 +70,7 @@ func (w *walker) pairs(n *yaml.Node, at place) []pair {
 			continue
 		}
 		if first, ok := lines[key.Value]; ok {
-			w.bad(at.field(key.Value, w.line(key)), fmt.Sprintf("it stands twice, first in line %d", first), "Keep one of them.")
+			w.bad(at.field(key.Value, w.line(key)), fmt.Sprintf("it is given twice, first in line %d", first), "Keep one of them.")
 			continue
 		}
 		lines[key.Value] = w.line(key)
@@ -85,7 +85,7 @@ func (w *walker) pairs(n *yaml.Node, at place) []pair {
 	return own
 }
 
-// merge returns the fields of a merge key's value: a mapping, or a list of them.
+// merge returns the fields of a merge key's value: a mapping or a list of mappings.
 func (w *walker) merge(n *yaml.Node, at place) []pair {
 	at.depth++
 	if !w.allowed(n, at) {
@@ -108,7 +108,7 @@ func (w *walker) merge(n *yaml.Node, at place) []pair {
 	return nil
 }
 
-// at is the place of a field.
+// at returns the place of a field.
 func (w *walker) at(p pair, in place) place { return in.field(p.name, w.line(p.key)) }
 
 func (w *walker) unknown(p pair, fields map[string]reflect.StructField, at place) {
@@ -128,7 +128,7 @@ func (w *walker) unknown(p pair, fields map[string]reflect.StructField, at place
 	w.add(Problem{Line: at.line, Path: at.path, Text: "there is no such field", Remedy: remedy, Unknown: p.name})
 }
 
-// Fields are the names that a struct has in a document, sorted.
+// Fields returns the names of a struct's fields in a document, sorted.
 func Fields(of any) []string {
 	fields := fieldsOf(reflect.TypeOf(of).Elem())
 	names := make([]string, 0, len(fields))
@@ -139,8 +139,8 @@ func Fields(of any) []string {
 	return names
 }
 
-// fieldsOf returns the fields of a struct by their names in a document, those
-// of embedded structs included, with indexes for FieldByIndex.
+// fieldsOf returns the fields of a struct and its embedded structs by their names
+// in a document, with indexes for FieldByIndex.
 func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	out := map[string]reflect.StructField{}
 	for i := range t.NumField() {
@@ -160,9 +160,9 @@ func fieldsOf(t reflect.Type) map[string]reflect.StructField {
 	return out
 }
 
-// Nearest is the candidate that name was probably meant to be, or "". It serves all
-// that a user types: fields, kinds, flags, phases. A third of the letters may be
-// wrong, two in any case (a transposition is two), but never all of them.
+// Nearest returns the candidate that name was probably meant to be, or "". It is for
+// everything that a user types: fields, kinds, flags, phases. A third of the letters
+// may be wrong, or two (a transposition counts as two), but never all of them.
 func Nearest(name string, candidates []string) string {
 	best, bestDistance := "", min(max(2, len(name)/3), len(name)-1)+1
 	for _, c := range candidates {
@@ -176,7 +176,7 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance is Levenshtein's, in bytes; of a name that is far too long it is only known to be large.
+// distance returns the Levenshtein distance in bytes. For a name that is far too long it returns only a large number.
 func distance(a, b string) int {
 	if len(a) > 100 || len(b) > 100 {
 		return 1 << 20

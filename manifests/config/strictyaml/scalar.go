@@ -6,8 +6,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// isText reports whether a scalar is text for kubeadm, which reads plain
-// scalars by YAML 1.1 and leaves timestamps texts.
+// isText reports whether kubeadm reads a scalar as text. kubeadm reads plain
+// scalars by YAML 1.1, except that timestamps stay text.
 func isText(n *yaml.Node) bool {
 	if n.Kind != yaml.ScalarNode {
 		return false
@@ -20,7 +20,7 @@ func isText(n *yaml.Node) bool {
 	return false
 }
 
-// boolean reads the booleans of YAML 1.1, if they are plain.
+// boolean reads a plain boolean of YAML 1.1.
 func boolean(n *yaml.Node) (value, ok bool) {
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle|yaml.TaggedStyle) != 0 {
 		return false, false

@@ -1,12 +1,12 @@
 // Package strictyaml reads YAML documents (and JSON, which is YAML) into Go
-// structs by their json tags, and finds every mistake in them with its line.
+// structs by their json tags. It reports every mistake with its line.
 //
 //	bytes --Split--> []Document --Decode--> struct, the line of each field, []Problem
 //
-// It is stricter than sigs.k8s.io/yaml: an unknown field and a field given
-// twice are problems, and all of them are found, not the first one. It reads
-// plain scalars as kubeadm does, by YAML 1.1: yes and on are booleans, and
-// neither they nor numbers are text unless they are in quotes.
+// It is stricter than sigs.k8s.io/yaml: an unknown field is a problem, and so is a
+// field given twice. It finds all problems, not only the first. It reads plain
+// scalars as kubeadm does, by YAML 1.1: yes and on are booleans. Booleans and
+// numbers are text only in quotes.
 //
 // It is safe on hostile input: sizes, depth and the values that aliases expand to are limited.
 package strictyaml
@@ -24,7 +24,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The limits. A configuration of kubeadm has some hundred values and is 30 levels deep at most.
+// The limits. A kubeadm configuration has some hundred values and at most 30 levels.
 const (
 	MaxSize      = 128 << 10 // bytes of all documents together
 	maxNodes     = 20_000    // values of one document, aliases expanded
@@ -37,7 +37,7 @@ const (
 // Document is one document of a stream.
 type Document struct {
 	Line int    // where it starts, from 1
-	Text []byte // as it stands in the stream, from its "---" on
+	Text []byte // its part of the stream, from its "---" on
 	root *yaml.Node
 }
 
@@ -45,14 +45,14 @@ type Document struct {
 type Problem struct {
 	Line    int    // from 1
 	Path    string // "networking.serviceSubnet", "" for the document or the stream as a whole
-	Value   string // what stands there, if it helps and is no secret
+	Value   string // the value, if it helps and is not a secret
 	Text    string // "there is no such field"
 	Remedy  string // a sentence
 	Unknown string // the name of a field that the struct does not have
 }
 
-// Split takes a stream apart. Documents of nothing but comments are left out;
-// one that is no YAML is a problem, and the others are still returned.
+// Split divides a stream into documents. It leaves out documents that have only
+// comments. A document that is not YAML is a problem; the others are still returned.
 func Split(data []byte) ([]Document, []Problem) {
 	if problem := unreadable(data); problem != nil {
 		return nil, []Problem{*problem}
@@ -77,7 +77,7 @@ func Split(data []byte) ([]Document, []Problem) {
 	return documents, problems
 }
 
-// unreadable tells what keeps data from being a text file.
+// unreadable says why data is not a text file, or returns nil.
 func unreadable(data []byte) *Problem {
 	if len(data) > MaxSize {
 		return &Problem{Line: 1, Text: fmt.Sprintf("it has %d bytes, more than %d", len(data), MaxSize),
@@ -87,7 +87,7 @@ func unreadable(data []byte) *Problem {
 		return &Problem{Line: 1, Text: "it is UTF-16", Remedy: "Save it as UTF-8."}
 	}
 	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return &Problem{Line: lineOf(data, i), Text: "it holds a NUL byte", Remedy: "Give a text file."}
+		return &Problem{Line: lineOf(data, i), Text: "it contains a NUL byte", Remedy: "Give a text file."}
 	}
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
@@ -95,7 +95,7 @@ func unreadable(data []byte) *Problem {
 			return &Problem{Line: lineOf(data, i), Text: "it is not UTF-8", Remedy: "Save it as UTF-8."}
 		}
 		if (r < ' ' || r == 0x7f) && !strings.ContainsRune("\t\r\n", r) {
-			return &Problem{Line: lineOf(data, i), Text: fmt.Sprintf("it holds the control character %U", r),
+			return &Problem{Line: lineOf(data, i), Text: fmt.Sprintf("it contains the control character %U", r),
 				Remedy: "Take it out, or write it as an escape in double quotes."}
 		}
 		i += size
@@ -105,9 +105,9 @@ func unreadable(data []byte) *Problem {
 
 func lineOf(data []byte, offset int) int { return 1 + bytes.Count(data[:offset], []byte("\n")) }
 
-// parts cuts a stream at its "---" lines. YAML allows such a line nowhere
-// else, not even within quotes. What stands before the first one may be
-// directives, which belong to the document that follows.
+// parts cuts a stream at its "---" lines. YAML allows such a line nowhere else, not
+// even within quotes. The text before the first one may be directives, which
+// belong to the next document.
 func parts(data []byte) []Document {
 	current := Document{Line: 1}
 	var out []Document
@@ -134,7 +134,7 @@ func isSeparator(line []byte) bool {
 	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
 }
 
-// onlyDirectives reports whether text is of comments and at least one directive, such as %YAML 1.2.
+// onlyDirectives reports whether text has only comments and directives, and at least one directive, such as %YAML 1.2.
 func onlyDirectives(text []byte) bool {
 	found := false
 	for line := range bytes.Lines(text) {
@@ -148,7 +148,7 @@ func onlyDirectives(text []byte) bool {
 	return found
 }
 
-// Scalar is the text of a field of the document itself: Scalar("kind").
+// Scalar returns the text of a top-level field: Scalar("kind").
 func (d Document) Scalar(name string) string {
 	if d.root.Kind != yaml.MappingNode {
 		return ""
@@ -191,8 +191,8 @@ var (
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
 )
 
-// syntax makes a Problem of the parser's error, whose lines count from the
-// document's start: from 1 if the scanner found it, from 0 if the parser did.
+// syntax turns the parser's error into a Problem. The error's line is relative to
+// the document: it counts from 1 if the scanner found the error, from 0 if the parser did.
 func (d Document) syntax(err error) *Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
@@ -207,6 +207,6 @@ func (d Document) syntax(err error) *Problem {
 		line = lineOf(d.Text, max(0, bytes.Index(d.Text, []byte("*"+m[1]))))
 	}
 	last := lineOf(d.Text, len(bytes.TrimRight(d.Text, " \t\r\n")))
-	return &Problem{Line: d.Line + min(line, last) - 1, Text: "it is no YAML: " + text,
+	return &Problem{Line: d.Line + min(line, last) - 1, Text: "it is not YAML: " + text,
 		Remedy: "Look at the indentation, the quotes and the colons of this line and the one before it."}
 }
