@@ -39,10 +39,6 @@ var ErrNotRunning = errors.New("no supervisor is running")
 // they were killed. Their names are in the error. The runtime goes on trying: the same call may succeed later.
 var ErrLeftovers = errors.New("processes of the container are left")
 
-// ReasonCleaningUp is the reason of a container that has ended while processes of it are left: Container.Wait has
-// returned, and Container.Stop has not returned nil yet. It does not run, and its next instance must not start.
-const ReasonCleaningUp = "CleaningUp"
-
 // Pod is a static pod as the supervisor runs it: decoded, defaulted, validated, named and with its UID.
 type Pod struct {
 	*corev1.Pod
@@ -156,33 +152,6 @@ type Exit struct {
 	OOMKilled  bool
 	FinishedAt time.Time
 	Message    string // the termination message, or the last log lines (FallbackToLogsOnError)
-}
-
-// Event is something that happened to a pod, with the kubelet's reason names.
-type Event struct {
-	Time      time.Time `json:"time"`
-	Pod       string    `json:"pod"` // the manifest's metadata.name, as PodStatus.Name; "" for the supervisor itself
-	Container string    `json:"container,omitempty"`
-	Type      string    `json:"type"`   // Normal or Warning
-	Reason    string    `json:"reason"` // Started, Killing, BackOff, Unhealthy, Failed, ...
-	Message   string    `json:"message"`
-	Namespace string    `json:"namespace,omitempty"`
-	// Count is how often it happened in a row, Time being the last time and Offset that of the first; 0 and 1 are once.
-	Count int `json:"count,omitempty"`
-	// Offset is the time since the supervisor started, by the monotonic clock: the axis of the timeline. It is
-	// negative in what an earlier supervisor has left.
-	Offset time.Duration `json:"offset"`
-	// Session is in the first event of a supervisor only.
-	Session *Session `json:"session,omitempty"`
-}
-
-// Session is one run of a supervisor. With Boot and Uptime its offsets can be told on one axis with what
-// other processes did since the same boot, whatever happens to the clock on the wall.
-type Session struct {
-	PID     int           `json:"pid"`
-	Version string        `json:"version,omitempty"`
-	Boot    string        `json:"boot,omitempty"` // the kernel's boot ID; "" if it cannot be read
-	Uptime  time.Duration `json:"uptime"`         // since boot, at Offset 0 (CLOCK_BOOTTIME)
 }
 
 // LogRequest says which log of which container is wanted.

@@ -152,7 +152,7 @@ func (b *background) interrupt(ctx context.Context, pids []int) error {
 // essential passes on what a person wants to know of a stop: who is gone, and what went wrong.
 func essential(tell func(runtime.Event)) func(runtime.Event) {
 	return func(e runtime.Event) {
-		if e.Pod != "" && (e.Reason == "Stopped" || strings.HasPrefix(e.Reason, "Failed")) {
+		if e.Pod != "" && (e.Reason == runtime.ReasonStopped || strings.HasPrefix(string(e.Reason), string(runtime.ReasonFailed))) {
 			tell(e)
 		}
 	}

@@ -20,9 +20,9 @@ type interruptedError struct {
 
 // goesOn is a process that runs on after a verb was interrupted.
 type goesOn struct {
-	Name  string `json:"name"`            // "supervisor", or of a pod
-	PID   int    `json:"pid,omitempty"`   // none while nothing of it runs
-	State string `json:"state,omitempty"` // of a pod
+	Name  string           `json:"name"`            // "supervisor", or of a pod
+	PID   int              `json:"pid,omitempty"`   // none while nothing of it runs
+	State runtime.PodState `json:"state,omitempty"` // of a pod
 }
 
 func (e *interruptedError) Error() string {

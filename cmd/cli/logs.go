@@ -168,7 +168,7 @@ func (a *app) completePods(cmd *cobra.Command, args []string, _ string) ([]cobra
 	}
 	var names []cobra.Completion
 	for _, p := range st.Pods {
-		names = append(names, cobra.CompletionWithDesc(p.Name, p.State))
+		names = append(names, cobra.CompletionWithDesc(p.Name, string(p.State)))
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -180,7 +180,7 @@ func columns(p runtime.PodStatus, now time.Time) []string {
 	if p.StartedAt != nil {
 		age = duration.HumanDuration(max(0, now.Sub(*p.StartedAt)))
 	}
-	return []string{p.Name, readyColumn(p), p.State, strconv.Itoa(p.Restarts), pid, age}
+	return []string{p.Name, readyColumn(p), string(p.State), strconv.Itoa(p.Restarts), pid, age}
 }
 
 func hasMessage(pods []runtime.PodStatus) bool {

@@ -18,7 +18,7 @@ func TestStatusTable(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	began := now.Add(-3 * time.Minute)
-	pod := func(name, state string, ready bool, pid int) runtime.PodStatus {
+	pod := func(name string, state runtime.PodState, ready bool, pid int) runtime.PodStatus {
 		p := runtime.PodStatus{Name: name, Namespace: "kube-system", State: state, Ready: ready, PID: pid,
 			Containers: []runtime.ContainerStatus{{Name: "init", Init: true}, {Name: name, Ready: ready}}}
 		if pid != 0 {

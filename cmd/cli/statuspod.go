@@ -90,7 +90,7 @@ func printPod(w io.Writer, p podDetails, began, now time.Time) error {
 	field("", "Namespace", p.Namespace)
 	field("", "UID", p.UID)
 	field("", "Source", p.Source)
-	state := p.State
+	state := string(p.State)
 	if p.Ready && p.ReadyAt != nil {
 		state += ", ready" + since(p.ReadyAt, now)
 	} else if !p.Ready {
@@ -130,12 +130,12 @@ func printPod(w io.Writer, p podDetails, began, now time.Time) error {
 }
 
 func containerState(c runtime.ContainerStatus, now time.Time) string {
-	text := c.State
+	text := string(c.State)
 	if c.Reason != "" {
-		text += " (" + c.Reason + ")"
+		text += " (" + string(c.Reason) + ")"
 	}
 	switch {
-	case c.State == "Running":
+	case c.State == runtime.ContainerRunning:
 		ready := "ready"
 		switch {
 		case !c.Started:
@@ -252,7 +252,11 @@ func (a *app) eventsOnDisk(notRunning error, tell func(runtime.Event)) error {
 
 // folded leaves of those that came in a row, one by one, the last, which has the count.
 func folded(events []runtime.Event) []runtime.Event {
-	type key struct{ namespace, pod, container, reason, message string }
+	type key struct {
+		namespace, pod, container string
+		reason                    runtime.Reason
+		message                   string
+	}
 	latest := map[key]int{}
 	over := map[int]bool{}
 	for i, e := range events {
@@ -284,7 +288,7 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 		if !ofPod(e, opts.pod) || failed != nil {
 			return
 		}
-		if e.Reason == "EarlyProbe" && opts.format == "table" {
+		if e.Reason == runtime.ReasonEarlyProbe && opts.format == "table" {
 			if early[e.Namespace+object(e)] == e.Message {
 				return
 			}

@@ -168,13 +168,13 @@ Events:
 // What is on disk one by one is shown as the supervisor would: the last of a row, with its count.
 func TestFolded(t *testing.T) {
 	t.Parallel()
-	e := func(reason string, count int) runtime.Event {
+	e := func(reason runtime.Reason, count int) runtime.Event {
 		return runtime.Event{Pod: "a", Reason: reason, Count: count}
 	}
 	got := folded([]runtime.Event{e("A", 0), e("B", 0), e("A", 2), e("A", 3), e("A", 0), e("A", 2), e("B", 0)})
 	var text []string
 	for _, e := range got {
-		text = append(text, e.Reason+strings.Repeat("x", e.Count))
+		text = append(text, string(e.Reason)+strings.Repeat("x", e.Count))
 	}
 	if s := strings.Join(text, " "); s != "B Axxx Axx B" {
 		t.Error(s)

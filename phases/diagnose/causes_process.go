@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // processCauses are about the process and what the kernel grants it.
@@ -53,7 +55,7 @@ func outOfMemory(e Evidence, v Values) Certainty {
 	switch {
 	case e.KernelKill != "":
 		v["how"] = ": the kernel killed it (" + e.KernelKill + ")"
-	case e.Reason == "OOMKilled":
+	case e.Reason == runtime.ReasonOOMKilled:
 		v["how"] = ": the kernel killed it"
 	case !e.Running && slices.ContainsFunc(e.Log, line.MatchString):
 		v["how"] = ": the kernel refused it any"

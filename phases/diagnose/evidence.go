@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/phases/ports"
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // Evidence is all that is known of one container that is not healthy. It is a
@@ -20,12 +21,12 @@ type Evidence struct {
 	Manifest string            `json:"manifest,omitempty"` // its file
 	RunAs    *int64            `json:"runAs,omitempty"`    // runAsUser
 
-	Running  bool   `json:"running"`
-	Reason   string `json:"reason,omitempty"`
-	Restarts int    `json:"restarts"`
-	ExitCode *int   `json:"exitCode,omitempty"`
-	Signal   string `json:"signal,omitempty"`
-	Probe    string `json:"probe,omitempty"` // what was probed and answered
+	Running  bool           `json:"running"`
+	Reason   runtime.Reason `json:"reason,omitempty"`
+	Restarts int            `json:"restarts"`
+	ExitCode *int           `json:"exitCode,omitempty"`
+	Signal   string         `json:"signal,omitempty"`
+	Probe    string         `json:"probe,omitempty"` // what was probed and answered
 	// Messages are what the supervisor says: why it waits, why it could not be started.
 	Messages []string `json:"messages,omitempty"`
 	// Log are the last lines of its log, oldest first, without the runtime's prefix and JSON.

@@ -70,7 +70,7 @@ func clockSkew(c runtime.ContainerStatus, now time.Time) time.Duration {
 
 // kernelKill is the kernel's line about the end of a process that had SIGKILL.
 func kernelKill(c runtime.ContainerStatus) string {
-	killed := c.Reason == "OOMKilled" || c.Signal == "SIGKILL"
+	killed := c.Reason == runtime.ReasonOOMKilled || c.Signal == "SIGKILL"
 	pid, _, ok := processID(c.ID)
 	if !killed || !ok {
 		return ""

@@ -26,8 +26,8 @@ type examiner struct {
 // patient is one container.
 type patient struct {
 	restarts int
-	state    string
-	reason   string
+	state    runtime.ContainerState
+	reason   runtime.Reason
 	next     time.Time // when to look again
 	found    *diagnose.Diagnosis
 	since    time.Time // when the present cause was found first
@@ -45,7 +45,7 @@ func (x *examiner) look(
 	status runtime.Status, pod runtime.PodStatus, c runtime.ContainerStatus, now time.Time,
 ) (*diagnose.Diagnosis, bool) {
 	p := x.patient[[2]string{pod.Name, c.Name}]
-	failed := c.PID == 0 && (c.ExitCode != nil || c.Reason == crashLoop)
+	failed := c.PID == 0 && (c.ExitCode != nil || c.Reason == runtime.ReasonCrashLoop)
 	switch {
 	case p == nil:
 		p = &patient{restarts: c.RestartCount, state: c.State, reason: c.Reason, next: now.Add(firstLook)}
@@ -54,7 +54,7 @@ func (x *examiner) look(
 			p.next = now
 		}
 	case p.restarts != c.RestartCount || p.reason != c.Reason || p.state != c.State:
-		started := p.state == "Waiting" && c.RestartCount == 0 && c.PID != 0
+		started := p.state == runtime.ContainerWaiting && c.RestartCount == 0 && c.PID != 0
 		p.restarts, p.state, p.reason = c.RestartCount, c.State, c.Reason
 		if !started { // the first start is no news
 			p.next = now

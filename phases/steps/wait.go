@@ -44,9 +44,6 @@ const (
 	// enoughExits is how many restarts after failures make a crash loop, if the
 	// supervisor has not come to that conclusion before.
 	enoughExits = 3
-	// crashLoop is the kubelet's reason of a container whose next start has to wait:
-	// it has failed twice, for the first restart comes at once.
-	crashLoop = "CrashLoopBackOff"
 	// settle is how long a container that was started again may still show its old failure.
 	settle = 2 * time.Second
 	// silence is how long a supervisor may not answer while its pods are waited for.
@@ -173,7 +170,7 @@ func (s WaitHealthy) tryAgain(ctx context.Context, n *plan.Node, status runtime.
 		if !slices.Contains(s.Pods, pod.Name) || pod.Ready {
 			continue
 		}
-		held := slices.ContainsFunc(pod.Containers, func(c runtime.ContainerStatus) bool { return c.Reason == crashLoop })
+		held := slices.ContainsFunc(pod.Containers, func(c runtime.ContainerStatus) bool { return c.Reason == runtime.ReasonCrashLoop })
 		var until time.Time
 		if restarter, can := n.Supervisor.(plan.Restarter); held && can {
 			if err := restarter.Restart(ctx, pod.Name); err != nil {
@@ -183,7 +180,7 @@ func (s WaitHealthy) tryAgain(ctx context.Context, n *plan.Node, status runtime.
 			n.Tell(pod.Name + " is started again")
 		}
 		for _, c := range pod.Containers {
-			if c.Reason == crashLoop || c.ExitCode != nil {
+			if c.Reason == runtime.ReasonCrashLoop || c.ExitCode != nil {
 				old[failure{pod.Name, c.Name, c.RestartCount}] = until
 			}
 		}
@@ -207,12 +204,12 @@ func (s WaitHealthy) hopeless(status runtime.Status, old oldFailures, exam *exam
 			}
 			d, certain := exam.look(status, pod, c, now)
 			exited := c.ExitCode != nil && *c.ExitCode != 0
-			looping := c.Reason == crashLoop || exited && c.RestartCount >= enoughExits
+			looping := c.Reason == runtime.ReasonCrashLoop || exited && c.RestartCount >= enoughExits
 			if certain || looping && (d == nil || d.Certainty != diagnose.Passing) {
 				failures = append(failures, failureOf(pod, c, howItFails(c), d))
 			}
 		}
-		if pod.State == "Failed" {
+		if pod.State == runtime.PodFailed {
 			failures = append(failures, PodFailure{Pod: pod.Name, What: orUnknown(pod.LastError)})
 		}
 	}
@@ -240,7 +237,7 @@ func ofOldManifest(pod runtime.PodStatus, c runtime.ContainerStatus, now time.Ti
 
 func howItFails(c runtime.ContainerStatus) string {
 	switch {
-	case c.Reason == crashLoop && c.ExitCode == nil:
+	case c.Reason == runtime.ReasonCrashLoop && c.ExitCode == nil:
 		return "it cannot be started"
 	case c.PID == 0 || c.RestartCount > 0:
 		return "it keeps exiting"
@@ -275,7 +272,7 @@ func (s WaitHealthy) unready(status runtime.Status, exam *examiner, p *prover) [
 		}
 		for _, c := range pod.Containers {
 			if !c.Ready {
-				what := fmt.Sprintf("it is not ready (%s)", strings.ToLower(pod.State))
+				what := fmt.Sprintf("it is not ready (%s)", strings.ToLower(string(pod.State)))
 				failures = append(failures, failureOf(pod, c, what, exam.diagnose(status, pod, c)))
 			}
 		}

@@ -42,7 +42,7 @@ func (s *scriptedSupervisor) Status(context.Context) (runtime.Status, error) {
 
 func (s *scriptedSupervisor) Stop(context.Context, func(runtime.Event)) error { return nil }
 
-func podStatus(name, state string, ready bool, containers ...runtime.ContainerStatus) runtime.PodStatus {
+func podStatus(name string, state runtime.PodState, ready bool, containers ...runtime.ContainerStatus) runtime.PodStatus {
 	return runtime.PodStatus{Name: name, State: state, Ready: ready, Containers: containers}
 }
 
@@ -52,7 +52,7 @@ func container(name string, restarts, code int, logPath string) runtime.Containe
 }
 
 func looping(c runtime.ContainerStatus) runtime.ContainerStatus {
-	c.Reason = crashLoop
+	c.Reason = runtime.ReasonCrashLoop
 	return c
 }
 

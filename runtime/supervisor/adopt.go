@@ -196,7 +196,7 @@ func (p *pod) adoptRunning(c *container, f runtime.Found, cr *containerRecord) {
 	if cr != nil && cr.ID == c.info.ID {
 		c.started, c.ready = cr.Started, cr.Ready
 	}
-	p.event(c, normal, reasonAdopted, fmt.Sprintf("Adopted container %s (PID %d), which runs since %s",
+	p.event(c, runtime.Normal, runtime.ReasonAdopted, fmt.Sprintf("Adopted container %s (PID %d), which runs since %s",
 		c.spec.Name, c.info.PID, c.info.StartedAt.Format(time.RFC3339)))
 	p.startProbes(c, true)
 }

@@ -73,7 +73,7 @@ func TestStatic_063_Adoption(t *testing.T) {
 						t.Errorf("%s was %+v, is %+v", was.Name, was, is)
 					}
 					told := b.events(is.Name) // what this supervisor knows, whatever an earlier one has told
-					if i := slices.Index(told, reasonAdopted); i < 0 || !slices.Contains(told[i:], reasonReady) {
+					if i := slices.Index(told, runtime.ReasonAdopted); i < 0 || !slices.Contains(told[i:], runtime.ReasonReady) {
 						t.Errorf("of %s it told %s", is.Name, told)
 					}
 				}
@@ -245,7 +245,7 @@ func TestAdoptAfterRebootInOrder(t *testing.T) {
 		b.didUnordered("start kube-apiserver/main 2", "start kube-scheduler/main 2")
 		waits := 0
 		for _, e := range b.s.history.all() {
-			if e.Pod == "kube-scheduler" && e.Reason == reasonWaiting {
+			if e.Pod == "kube-scheduler" && e.Reason == runtime.ReasonWaiting {
 				waits++
 			}
 		}

@@ -20,7 +20,7 @@ func (s *supervisor) watchAnchor(ctx context.Context, lock *os.File) {
 		if heldAt(lock, s.opts.LockPath) {
 			continue
 		}
-		s.history.add("", runtime.Event{Type: warning, Reason: reasonKilling,
+		s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonKilling,
 			Message: fmt.Sprintf("The lock %s is gone: its directory was removed", s.opts.LockPath)})
 		s.requestStop()
 		return

@@ -155,7 +155,7 @@ func (b *bench) pod(name string) runtime.PodStatus {
 }
 
 // state checks a pod's state and readiness.
-func (b *bench) state(name, state string, ready bool) {
+func (b *bench) state(name string, state runtime.PodState, ready bool) {
 	b.t.Helper()
 	if p := b.pod(name); p.State != state || p.Ready != ready {
 		b.t.Errorf("pod %s is %s, ready %t (%s); want %s, ready %t", name, p.State, p.Ready, p.LastError, state, ready)
@@ -163,8 +163,8 @@ func (b *bench) state(name, state string, ready bool) {
 }
 
 // events are "reason" of a pod's events, oldest first.
-func (b *bench) events(name string) []string {
-	var reasons []string
+func (b *bench) events(name string) []runtime.Reason {
+	var reasons []runtime.Reason
 	for _, e := range b.s.history.all() {
 		if e.Pod == name {
 			reasons = append(reasons, e.Reason)

@@ -152,7 +152,7 @@ func (c *Client) Stop(ctx context.Context, tell func(runtime.Event)) error {
 		case e.Pod == "" && e.Message == allStopped:
 			complete = true
 			return
-		case e.Pod == "" && e.Reason == reasonUnended:
+		case e.Pod == "" && e.Reason == runtime.ReasonStopIncomplete:
 			unended = &UnendedError{Left: e.Message}
 			return
 		}

@@ -60,7 +60,7 @@ type container struct {
 
 	killed  bool // by a probe or a hook: started again unless the policy is Never
 	done    bool // it had succeeded under OnFailure when the sandbox ended: a new one does not run it again
-	reason  string
+	reason  runtime.Reason
 	message string // why it waits or how it ended
 	left    string // why the stop, or the removal of what it left, has failed the last time
 	probe   string // the last failure's text
@@ -189,7 +189,7 @@ func (p *pod) initialize() bool {
 		case c.sidecar && c.state == ctrRunning && c.started:
 		case !c.sidecar && c.state == ctrExited && !initFailed(c.exit):
 		case !c.sidecar && c.state == ctrExited:
-			p.phase = string(corev1.PodFailed)
+			p.phase = runtime.PodFailed
 			p.problem = p.lastExit
 			p.stop(thenFinish)
 			return false
@@ -211,13 +211,13 @@ func (p *pod) ended() {
 }
 
 // outcome is the phase of a pod whose containers have all ended.
-func (p *pod) outcome() string {
+func (p *pod) outcome() runtime.PodState {
 	for _, c := range p.containers {
 		if !c.init && (c.exit == nil || c.exit.Code != 0) {
-			return string(corev1.PodFailed)
+			return runtime.PodFailed
 		}
 	}
-	return string(corev1.PodSucceeded)
+	return runtime.PodSucceeded
 }
 
 // start starts a container, for the first time or again.
@@ -230,7 +230,7 @@ func (p *pod) start(c *container) {
 	c.run++
 	c.state, c.due, c.killed, c.unstarted = ctrStarting, false, false, false
 	c.started, c.ready, c.probe, c.left = false, false, "", ""
-	c.reason, c.message = "ContainerCreating", ""
+	c.reason, c.message = runtime.ReasonCreating, ""
 	spec := runtime.ContainerSpec{Container: *c.spec, RestartCount: c.restarts + 1}
 	run, sandbox := c.run, p.sandbox
 	p.async(func(ctx context.Context) event {
@@ -252,7 +252,7 @@ func (p *pod) onStarted(e evStarted) {
 		return
 	}
 	p.running(c, e.rc)
-	p.event(c, normal, reasonStarted, fmt.Sprintf("Started container %s (PID %d)", c.spec.Name, c.info.PID))
+	p.event(c, runtime.Normal, runtime.ReasonStarted, fmt.Sprintf("Started container %s (PID %d)", c.spec.Name, c.info.PID))
 	switch {
 	case p.state == podStopping:
 		c.state = ctrRunning
@@ -288,9 +288,9 @@ func (p *pod) begin(c *container) {
 }
 
 func (p *pod) startFailed(c *container, err error) {
-	c.reason, c.message = "StartError", err.Error()
+	c.reason, c.message = runtime.ReasonStartError, err.Error()
 	p.problem = fmt.Sprintf("container %s cannot be started: %v%s", c.spec.Name, err, remedy(err))
-	p.event(c, warning, reasonFailed, "Error: "+err.Error())
+	p.event(c, runtime.Warning, runtime.ReasonFailed, "Error: "+err.Error())
 	if p.state == podStopping {
 		c.state = ctrExited
 		p.stopNext()
@@ -310,9 +310,9 @@ func (p *pod) again(c *container) {
 		return
 	}
 	wait := c.backOff.Wait
-	c.reason = "CrashLoopBackOff"
+	c.reason = runtime.ReasonCrashLoop
 	c.message = fmt.Sprintf("back-off %s restarting failed container=%s pod=%s(%s)", wait, c.spec.Name, p.fullName, p.cur.UID)
-	p.event(c, warning, reasonBackOff, "Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName+"("+string(p.cur.UID)+")")
+	p.event(c, runtime.Warning, runtime.ReasonBackOff, "Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName+"("+string(p.cur.UID)+")")
 	run := c.run
 	c.timer = time.AfterFunc(left, func() { p.in.put(evDue{c, run}) })
 }

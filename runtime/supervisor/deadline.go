@@ -3,15 +3,12 @@ package supervisor
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // A pod may have a deadline, activeDeadlineSeconds after it was first opened. Then it is stopped, has failed, and is
 // not run again (pkg/kubelet/active_deadline.go).
-const (
-	reasonDeadline  = "DeadlineExceeded"
-	deadlineMessage = "Pod was active on the node longer than the specified deadline"
-)
+const deadlineMessage = "Pod was active on the node longer than the specified deadline"
 
 // evDeadline is the deadline of a content.
 type evDeadline struct{ hash string }
@@ -44,8 +41,8 @@ func (p *pod) onDeadline(e evDeadline) {
 		return
 	}
 	fail := func() {
-		p.phase, p.problem = string(corev1.PodFailed), deadlineMessage
-		p.event(nil, normal, reasonDeadline, deadlineMessage)
+		p.phase, p.problem = runtime.PodFailed, deadlineMessage
+		p.event(nil, runtime.Normal, runtime.ReasonDeadlineExceeded, deadlineMessage)
 	}
 	switch p.state {
 	case podRunning:

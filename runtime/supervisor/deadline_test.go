@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 func withDeadline(p *corev1.Pod) {
@@ -31,7 +33,7 @@ func TestActiveDeadline(t *testing.T) {
 		if got := b.pod("a").LastError; got != deadlineMessage+"; before that, container main ended with exit code 1" {
 			t.Errorf("the status says %q", got)
 		}
-		if !slices.Contains(b.events("a"), reasonDeadline) {
+		if !slices.Contains(b.events("a"), runtime.ReasonDeadlineExceeded) {
 			t.Errorf("events %q", b.events("a"))
 		}
 		b.sleep(time.Hour)

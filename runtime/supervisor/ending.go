@@ -59,7 +59,7 @@ func (p *pod) insist(ctx context.Context, who runtime.Event, what string, do fun
 			return false
 		}
 		delay = min(2*delay, 10*time.Second)
-		who.Type, who.Reason, who.Message = warning, reasonFailedKill, what+": "+err.Error()
+		who.Type, who.Reason, who.Message = runtime.Warning, runtime.ReasonFailedKill, what+": "+err.Error()
 		p.history.add(p.fullName, who)
 		sleepUntil(ctx, time.Now().Add(delay))
 	}
@@ -112,7 +112,7 @@ func (p *pod) onExited(e evExited) {
 func (p *pod) afterExit(c *container) {
 	switch decide(p.cur, c) {
 	case restartAll:
-		p.event(c, normal, reasonKilling, "Restarting all containers, as a rule of container "+c.spec.Name+" says")
+		p.event(c, runtime.Normal, runtime.ReasonKilling, "Restarting all containers, as a rule of container "+c.spec.Name+" says")
 		p.source = c
 		p.stop(thenRestart)
 		return
@@ -135,14 +135,14 @@ func (p *pod) kill(c *container, grace time.Duration, message string) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	p.event(c, normal, reasonKilling, message)
+	p.event(c, runtime.Normal, runtime.ReasonKilling, message)
 	target, who, run := hookTarget{p.cur, c.spec, c.rc}, p.who(c), c.run
 	p.async(func(ctx context.Context) event {
 		began := time.Now()
 		if hooks := target.spec.Lifecycle; hooks != nil && hooks.PreStop != nil {
 			if err := p.preStop(ctx, target, grace); err != nil {
 				failed := who
-				failed.Type, failed.Reason, failed.Message = warning, reasonPreStop, "PreStopHook failed: "+err.Error()
+				failed.Type, failed.Reason, failed.Message = runtime.Warning, runtime.ReasonFailedPreStopHook, "PreStopHook failed: "+err.Error()
 				p.history.add(p.fullName, failed)
 			}
 		}

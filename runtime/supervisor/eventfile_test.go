@@ -30,7 +30,7 @@ func TestEventsOutliveSupervisor(t *testing.T) {
 	var told []string
 	var offsets []bool // negative?
 	if err := second.client.Events(t.Context(), false, func(e runtime.Event) {
-		told, offsets = append(told, e.Pod+" "+e.Reason), append(offsets, e.Offset < 0)
+		told, offsets = append(told, e.Pod+" "+string(e.Reason)), append(offsets, e.Offset < 0)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,9 @@ func TestEventFileTurns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	f := newEventFile(path, quiet())
 	f.limit = 2000
-	f.put(runtime.Event{Reason: reasonSession, Session: &runtime.Session{PID: 1, Boot: "b"}})
+	f.put(runtime.Event{Reason: runtime.ReasonSupervisorStarted, Session: &runtime.Session{PID: 1, Boot: "b"}})
 	for i := range 40 {
-		f.put(runtime.Event{Reason: reasonStarted, Message: fmt.Sprint(i)})
+		f.put(runtime.Event{Reason: runtime.ReasonStarted, Message: fmt.Sprint(i)})
 		f.flush()
 	}
 	f.close()
@@ -129,7 +129,7 @@ func TestEventFileRepetitions(t *testing.T) {
 	h := newHistory(quiet())
 	h.file = newEventFile(filepath.Join(t.TempDir(), "events.jsonl"), quiet())
 	for range 2000 {
-		h.add("a", runtime.Event{Pod: "a", Reason: reasonEarly, Message: "no"})
+		h.add("a", runtime.Event{Pod: "a", Reason: runtime.ReasonEarlyProbe, Message: "no"})
 	}
 	h.file.close()
 	events, _, err := ReadEvents(h.file.path)
@@ -143,7 +143,7 @@ func TestEventFileDiskFull(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	f := newEventFile(path, quiet())
-	for i, reason := range []string{"One", "Two", "Three"} {
+	for i, reason := range []runtime.Reason{"One", "Two", "Three"} {
 		if i == 1 { // half of a line goes in, and then nothing more
 			if _, err := f.file.WriteString(`{"reason":"To`); err != nil {
 				t.Fatal(err)

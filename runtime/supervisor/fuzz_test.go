@@ -27,7 +27,7 @@ func FuzzControlSocket(f *testing.F) {
 	p := &pod{shared: s.shared, fullName: "a-node1_default", in: newMailbox[event](), state: podIdle, want: newPod("a")}
 	p.status.Store(&runtime.PodStatus{Name: "a", Containers: []runtime.ContainerStatus{{Name: "main", LogPath: f.TempDir() + "/a/0.log"}}})
 	s.view.Store(&view{pods: []*pod{p}, known: true})
-	s.history.add(p.fullName, runtime.Event{Pod: "a", Type: normal, Reason: reasonStarted})
+	s.history.add(p.fullName, runtime.Event{Pod: "a", Type: runtime.Normal, Reason: runtime.ReasonStarted})
 	handler := s.handler()
 	f.Fuzz(func(t *testing.T, method, target string) {
 		u, err := url.ParseRequestURI(target)

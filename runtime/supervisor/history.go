@@ -14,9 +14,9 @@ import (
 // history keeps the last events of each pod, logs every one, and hands them to whoever follows.
 type history struct {
 	log   *slog.Logger
-	begin time.Time                 // the zero of Event.Offset
-	count func(kind, reason string) // for metrics
-	file  *eventFile                // keeps them on disk; nil for nobody
+	begin time.Time                               // the zero of Event.Offset
+	count func(runtime.EventType, runtime.Reason) // for metrics
+	file  *eventFile                              // keeps them on disk; nil for nobody
 
 	mu          sync.Mutex
 	pods        map[string]*podEvents // by full name; "" for the supervisor's own
@@ -43,10 +43,10 @@ func (h *history) add(key string, e runtime.Event) {
 	e.Message = redact.Text(e.Message)
 	e.Offset = e.Time.Sub(h.begin)
 	level := slog.LevelInfo
-	if e.Type == warning {
+	if e.Type == runtime.Warning {
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.String("reason", e.Reason)}
+	attrs := []slog.Attr{slog.String("reason", string(e.Reason))}
 	if e.Pod != "" {
 		attrs = append(attrs, slog.String("pod", e.Pod))
 	}
@@ -118,10 +118,10 @@ const recent = 6
 
 // repeats tells the reasons that come again and again. What begins and ends something is always an event
 // of its own: the timeline is made of it.
-func repeats(reason string) bool {
+func repeats(reason runtime.Reason) bool {
 	switch reason {
-	case reasonUnhealthy, reasonEarly, reasonProbeWarning, reasonBackOff,
-		reasonFailed, reasonFailedSandbox, reasonFailedKill, reasonInvalid:
+	case runtime.ReasonUnhealthy, runtime.ReasonEarlyProbe, runtime.ReasonProbeWarning, runtime.ReasonBackOff,
+		runtime.ReasonFailed, runtime.ReasonFailedSandbox, runtime.ReasonFailedKill, runtime.ReasonFailedValidation:
 		return true
 	default:
 		return false
@@ -168,38 +168,3 @@ func (h *history) follow() (events <-chan runtime.Event, stop func()) {
 		}
 	}
 }
-
-// Event types, and the reasons that are not literal at their one place. Those of the kubelet are from
-// pkg/kubelet/events/event.go.
-const (
-	normal  = "Normal"
-	warning = "Warning"
-
-	reasonStarted       = "Started"
-	reasonKilling       = "Killing"
-	reasonBackOff       = "BackOff"
-	reasonFailed        = "Failed"
-	reasonUnhealthy     = "Unhealthy"
-	reasonProbeWarning  = "ProbeWarning"
-	reasonFailedSandbox = "FailedCreatePodSandBox"
-	reasonFailedKill    = "FailedKillPod"
-	reasonSandbox       = "SandboxChanged"
-	reasonPostStart     = "FailedPostStartHook"
-	reasonPreStop       = "FailedPreStopHook"
-	reasonInvalid       = "FailedValidation"
-
-	// Ours: what the kubelet tells through the API server's pod status instead.
-	reasonSession   = "SupervisorStarted"
-	reasonAdopted   = "Adopted"
-	reasonWaiting   = "Waiting"
-	reasonExited    = "Exited"
-	reasonEarly     = "EarlyProbe" // failed before it counts: see EagerProbeAnnotation
-	reasonStartedUp = "StartupSucceeded"
-	reasonProbedOK  = "ReadinessSucceeded"
-	reasonReady     = "Ready"
-	reasonNotReady  = "NotReady"
-	reasonStopped   = "Stopped"
-	reasonUnended   = "StopIncomplete"
-	reasonCompleted = "Completed"
-	reasonSource    = "SourceProblem"
-)

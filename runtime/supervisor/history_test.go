@@ -17,16 +17,16 @@ func TestHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		h := newHistory(slog.New(slog.NewTextHandler(&log, nil)))
-		add := func(reason, message string) {
+		add := func(reason runtime.Reason, message string) {
 			time.Sleep(time.Second)
-			h.add("a", runtime.Event{Pod: "a", Type: warning, Reason: reason, Message: message})
+			h.add("a", runtime.Event{Pod: "a", Type: runtime.Warning, Reason: reason, Message: message})
 		}
-		add(reasonReady, "ready")
+		add(runtime.ReasonReady, "ready")
 		for range 10 {
-			add(reasonUnhealthy, "Liveness probe failed: no")
-			add(reasonUnhealthy, "Readiness probe failed: no")
+			add(runtime.ReasonUnhealthy, "Liveness probe failed: no")
+			add(runtime.ReasonUnhealthy, "Readiness probe failed: no")
 		}
-		add(reasonReady, "ready")
+		add(runtime.ReasonReady, "ready")
 		var got []string
 		for _, e := range h.all() {
 			got = append(got, fmt.Sprintf("%s %s x%d +%s %s", e.Reason, e.Message, e.Count, e.Offset, e.Time.Sub(h.begin)))
@@ -44,13 +44,13 @@ func TestHistory(t *testing.T) {
 			t.Errorf("a repetition of ten is logged %d times", n)
 		}
 		for i := range 1000 {
-			add(reasonStarted, fmt.Sprint(i))
+			add(runtime.ReasonStarted, fmt.Sprint(i))
 		}
 		if all := h.all(); len(all) != eventsPerPod || all[0].Message != "900" {
 			t.Errorf("%d events are kept, from %s on", len(all), all[0].Message)
 		}
 		for i := range podsInHistory + 10 {
-			h.add(fmt.Sprint(i), runtime.Event{Reason: reasonStarted})
+			h.add(fmt.Sprint(i), runtime.Event{Reason: runtime.ReasonStarted})
 		}
 		if n := len(h.pods); n != podsInHistory {
 			t.Errorf("%d pods are remembered", n)

@@ -45,7 +45,7 @@ func (p *pod) onHooked(e evHooked) {
 		return
 	}
 	p.problem = fmt.Sprintf("container %s: its postStart hook failed: %v", c.spec.Name, e.err)
-	p.event(c, warning, reasonPostStart, "PostStartHook failed: "+e.err.Error())
+	p.event(c, runtime.Warning, runtime.ReasonFailedPostStartHook, "PostStartHook failed: "+e.err.Error())
 	c.killed = true
 	c.probe = "its postStart hook failed: " + e.err.Error()
 	p.kill(c, p.grace(), "FailedPostStartHook: stopping container "+c.spec.Name)

@@ -41,7 +41,7 @@ func TestExitIsPublishedBeforeLeftoversAreGone(t *testing.T) {
 		b.rt.end(t, "a/main", 3)
 		for _, wait := range []time.Duration{0, time.Hour} {
 			b.sleep(wait)
-			b.state("a", runtime.ReasonCleaningUp, false)
+			b.state("a", runtime.PodCleaningUp, false)
 			c := b.pod("a").Containers[0]
 			if c.State != "Terminated" || c.Reason != runtime.ReasonCleaningUp || c.ExitCode == nil || *c.ExitCode != 3 || c.PID != 0 ||
 				!strings.HasPrefix(c.Message, "ended, cleaning up") {
@@ -51,7 +51,7 @@ func TestExitIsPublishedBeforeLeftoversAreGone(t *testing.T) {
 		if p := b.pod("a"); !strings.Contains(p.Message, "container main: ended, cleaning up: process 42 (sh) does not end") {
 			t.Errorf("the pod's message is %q", p.Message)
 		}
-		if !slices.Contains(b.events("a"), reasonExited) || !slices.Contains(b.events("a"), reasonFailedKill) {
+		if !slices.Contains(b.events("a"), runtime.ReasonExited) || !slices.Contains(b.events("a"), runtime.ReasonFailedKill) {
 			t.Errorf("the events are %v", b.events("a"))
 		}
 		b.did("start a/main 0")
@@ -79,7 +79,7 @@ func TestAdoptedLeftoversGoFirst(t *testing.T) {
 		b.set(newPod("a"))
 		b.sleep(time.Minute)
 		b.did()
-		b.state("a", runtime.ReasonCleaningUp, false)
+		b.state("a", runtime.PodCleaningUp, false)
 		stuck = false
 		b.sleep(20 * time.Second)
 		b.did("start a/main 1")
@@ -128,7 +128,7 @@ func TestStopHasAnEnd(t *testing.T) {
 					t.Error("a waits for b for ever")
 				}
 				e := b.s.lastEvent()
-				if e.Reason != reasonUnended || !strings.HasPrefix(e.Message, "pod b: ") || strings.Contains(e.Message, "pod a") {
+				if e.Reason != runtime.ReasonStopIncomplete || !strings.HasPrefix(e.Message, "pod b: ") || strings.Contains(e.Message, "pod a") {
 					t.Errorf("it says %s: %s", e.Reason, e.Message)
 				}
 			})
@@ -142,7 +142,7 @@ func TestStopWithoutAList(t *testing.T) {
 		b := newBench(t, &fakeRuntime{list: func() ([]runtime.Found, error) { return nil, errTest }}, nil)
 		b.s.requestStop()
 		<-b.done
-		if e := b.s.lastEvent(); e.Reason != reasonUnended {
+		if e := b.s.lastEvent(); e.Reason != runtime.ReasonStopIncomplete {
 			t.Errorf("it says %s: %s", e.Reason, e.Message)
 		}
 	})
@@ -249,7 +249,7 @@ func TestHousekeepingFailureIsTold(t *testing.T) {
 		}
 		told := 0
 		for _, e := range b.s.history.all() {
-			if e.Reason == reasonFailed {
+			if e.Reason == runtime.ReasonFailed {
 				told++
 			}
 		}

@@ -189,7 +189,7 @@ func (s *supervisor) reorder() {
 				s.warned[key] = true
 				spec := specs[full]
 				s.history.add(full, runtime.Event{Pod: shortName(spec), Namespace: spec.Namespace,
-					Type: warning, Reason: reasonInvalid, Message: text})
+					Type: runtime.Warning, Reason: runtime.ReasonFailedValidation, Message: text})
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // metrics counts what passes by; what is at the moment is read from the pods' status when somebody asks.
@@ -42,10 +44,10 @@ func (m *metrics) probed(t ProbeTarget, kind probeKind, o outcome) {
 	m.probes[probeSeries{t.Pod.Namespace, shortName(t.Pod), t.Container.Name, kind, result}]++
 }
 
-func (m *metrics) happened(kind, reason string) {
+func (m *metrics) happened(kind runtime.EventType, reason runtime.Reason) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.events[[2]string{kind, reason}]++
+	m.events[[2]string{string(kind), string(reason)}]++
 }
 
 // forget drops the counters of a pod that is gone.
@@ -126,11 +128,11 @@ func (s *supervisor) writeMetrics(w io.Writer) {
 	for _, p := range status.Pods {
 		pod := []string{"namespace", p.Namespace, "pod", p.Name}
 		podReady.add(bit(p.Ready), pod...)
-		podState.add(1, append(slices.Clone(pod), "state", p.State)...)
+		podState.add(1, append(slices.Clone(pod), "state", string(p.State))...)
 		for _, c := range p.Containers {
 			labels := append(slices.Clone(pod), "container", c.Name)
 			restarts.add(float64(c.RestartCount), labels...)
-			running.add(bit(c.State == "Running"), labels...)
+			running.add(bit(c.State == runtime.ContainerRunning), labels...)
 			if c.StartedAt != nil {
 				began.add(float64(c.StartedAt.UnixMilli())/1000, labels...)
 			}

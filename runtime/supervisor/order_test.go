@@ -141,7 +141,7 @@ func TestStartAfterUnknown(t *testing.T) {
 		b := newBench(t, &fakeRuntime{}, nil)
 		b.set(newPod("a", after("b, nobody")))
 		b.did("start a/main 0")
-		if !slices.Contains(b.events("a"), reasonInvalid) {
+		if !slices.Contains(b.events("a"), runtime.ReasonFailedValidation) {
 			t.Errorf("nothing is reported: %v", b.events("a"))
 		}
 		b.state("a", "Running", true)

@@ -74,10 +74,10 @@ type pod struct {
 	containers   []*container     // init containers, then containers, in the order of the spec
 	after        afterStop
 	stopBegan    time.Time
-	phase        string // Succeeded or Failed when finished
-	inited       bool   // the init containers have done their work in this sandbox
-	dormant      bool   // adopted with nothing alive, as after a reboot: it starts in its turn, like a new pod
-	opens        int    // failed attempts to open in a row
+	phase        runtime.PodState // PodSucceeded or PodFailed when finished
+	inited       bool             // the init containers have done their work in this sandbox
+	dormant      bool             // adopted with nothing alive, as after a reboot: it starts in its turn, like a new pod
+	opens        int              // failed attempts to open in a row
 	timer        *time.Timer
 	timers       int // counts them; an event of an earlier one is stale
 	waitingFor   string
@@ -171,7 +171,7 @@ func (p *pod) onWant(e evWant) {
 		case p.leaving() && p.mayStop:
 			p.stop(thenClose)
 		case p.held() && p.waitingFor != waitedFor:
-			p.event(nil, normal, reasonWaiting, "Waiting for "+p.waitingFor)
+			p.event(nil, runtime.Normal, runtime.ReasonWaiting, "Waiting for "+p.waitingFor)
 		case p.dormant:
 			p.advance()
 		}
@@ -257,7 +257,7 @@ func (p *pod) stopped() {
 	case thenFinish:
 		p.finish()
 	default:
-		p.event(nil, normal, reasonStopped, "Stopped")
+		p.event(nil, runtime.Normal, runtime.ReasonStopped, "Stopped")
 		p.close()
 	}
 }
@@ -267,7 +267,7 @@ func (p *pod) finish() {
 	if p.phase == "" {
 		p.phase = p.outcome()
 	}
-	p.event(nil, normal, reasonCompleted, "All containers have ended: "+p.phase)
+	p.event(nil, runtime.Normal, runtime.ReasonCompleted, "All containers have ended: "+string(p.phase))
 	if p.leaving() && p.mayStop {
 		p.close()
 	}
@@ -277,7 +277,7 @@ func (p *pod) finish() {
 func (p *pod) onRestart() {
 	switch p.state {
 	case podRunning:
-		p.event(nil, normal, reasonKilling, "Restarting all containers, as asked for")
+		p.event(nil, runtime.Normal, runtime.ReasonKilling, "Restarting all containers, as asked for")
 		p.source = nil
 		p.stop(thenRestart)
 	case podFinished:
@@ -317,7 +317,7 @@ func (p *pod) async(do func(ctx context.Context) event) {
 }
 
 // event records something that happened to the pod, or to one of its containers.
-func (p *pod) event(c *container, kind, reason, message string) {
+func (p *pod) event(c *container, kind runtime.EventType, reason runtime.Reason, message string) {
 	e := p.who(c)
 	e.Type, e.Reason, e.Message = kind, reason, message
 	p.history.add(p.fullName, e)

@@ -207,16 +207,16 @@ func (p *pod) onProbe(e evProbe) {
 	good := e.outcome == passed || e.outcome == warned
 	switch {
 	case e.outcome == unknown:
-		p.event(c, warning, reasonUnhealthy, fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
+		p.event(c, runtime.Warning, runtime.ReasonUnhealthy, fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
 		return
 	case e.outcome == warned:
-		p.event(c, warning, reasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))
+		p.event(c, runtime.Warning, runtime.ReasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))
 	case !good:
 		c.probe = fmt.Sprintf("%s probe failed: %s", e.kind, e.text)
 		if e.early {
-			p.event(c, normal, reasonEarly, c.probe)
+			p.event(c, runtime.Normal, runtime.ReasonEarlyProbe, c.probe)
 		} else {
-			p.event(c, warning, reasonUnhealthy, c.probe)
+			p.event(c, runtime.Warning, runtime.ReasonUnhealthy, c.probe)
 		}
 		if e.detail != "" {
 			c.probe += " (" + e.detail + ")"
@@ -235,7 +235,7 @@ func (p *pod) onProbe(e evProbe) {
 		}
 	case readiness:
 		if good && !c.ready {
-			p.event(c, normal, reasonProbedOK, "Readiness probe succeeded")
+			p.event(c, runtime.Normal, runtime.ReasonReadinessSucceeded, "Readiness probe succeeded")
 		}
 		c.ready = good
 	default:
@@ -253,7 +253,7 @@ func (p *pod) onStartup(c *container, good bool) {
 	}
 	c.started, c.probe = true, ""
 	c.ready = c.spec.ReadinessProbe == nil
-	p.event(c, normal, reasonStartedUp, "Startup probe succeeded")
+	p.event(c, runtime.Normal, runtime.ReasonStartupSucceeded, "Startup probe succeeded")
 	p.startProbes(c, false)
 	p.advance()
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // prober that writes down when it was asked, relative to begun, and answers from a script; the last
@@ -120,7 +122,7 @@ func TestStatic_071_LivenessKills(t *testing.T) {
 		}
 		var killing string
 		for _, e := range b.s.history.all() {
-			if e.Reason == reasonKilling {
+			if e.Reason == runtime.ReasonKilling {
 				killing = e.Message
 			}
 		}
@@ -243,7 +245,7 @@ func TestEagerProbes(t *testing.T) {
 			func(p *corev1.Pod) { p.Spec.Containers[0].StartupProbe = probe(late) })
 		b.sleep(2299 * time.Millisecond)
 		b.state("a", "Starting", false)
-		if slices.Contains(b.events("a"), reasonUnhealthy) {
+		if slices.Contains(b.events("a"), runtime.ReasonUnhealthy) {
 			t.Error("early failures are told as events")
 		}
 		if got := b.pod("a").LastError; got != "container main: Startup probe failed: script says failed" {

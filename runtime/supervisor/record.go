@@ -31,7 +31,7 @@ type record struct {
 	Source     string                     `json:"source"`
 	Origin     string                     `json:"origin"`
 	Hash       string                     `json:"hash"`
-	Phase      string                     `json:"phase,omitempty"` // Succeeded or Failed
+	Phase      runtime.PodState           `json:"phase,omitempty"` // Succeeded or Failed
 	Inited     bool                       `json:"initialized,omitempty"`
 	OpenedAt   time.Time                  `json:"openedAt,omitzero"` // the deadline counts from then
 	Containers map[string]containerRecord `json:"containers"`

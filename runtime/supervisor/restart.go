@@ -89,25 +89,25 @@ func (p *pod) tellExit(c *container, wanted bool) {
 	case e.Code < 0:
 		how = "an exit code that nobody saw"
 	}
-	c.reason = "Error"
+	c.reason = runtime.ReasonError
 	switch {
 	case e.OOMKilled:
-		c.reason = "OOMKilled"
+		c.reason = runtime.ReasonOOMKilled
 		how += ", out of memory"
 	case e.Code == 0:
-		c.reason = "Completed"
+		c.reason = runtime.ReasonCompleted
 	}
 	c.message = e.Message
 	text := fmt.Sprintf("Container %s ended with %s", c.spec.Name, how)
 	if wanted && !c.killed {
-		p.event(c, normal, reasonExited, text)
+		p.event(c, runtime.Normal, runtime.ReasonExited, text)
 		return
 	}
-	kind := warning
+	kind := runtime.Warning
 	if e.Code == 0 && !e.OOMKilled {
-		kind = normal
+		kind = runtime.Normal
 	}
-	p.event(c, kind, reasonExited, text)
+	p.event(c, kind, runtime.ReasonExited, text)
 	if c.init && !initFailed(e) && !c.sidecar {
 		return // it did its work
 	}

@@ -19,7 +19,7 @@ func TestStatic_052_RestartPolicy(t *testing.T) {
 		policy corev1.RestartPolicy
 		code   int
 		again  bool
-		state  string
+		state  runtime.PodState
 	}{
 		{corev1.RestartPolicyAlways, 0, true, "Running"},
 		{corev1.RestartPolicyAlways, 1, true, "Running"},

@@ -23,7 +23,7 @@ func (p *pod) tryOpen() {
 		return
 	case !p.mayStart:
 		if p.state != podWaiting && p.waitingFor != "" {
-			p.event(nil, normal, reasonWaiting, "Waiting for "+p.waitingFor)
+			p.event(nil, runtime.Normal, runtime.ReasonWaiting, "Waiting for "+p.waitingFor)
 		}
 		p.state = podWaiting
 		return
@@ -82,7 +82,7 @@ func (p *pod) onOpened(e evOpened) {
 // openFailed retries what admission would refuse for good (statement 68), with the back-off of containers.
 func (p *pod) openFailed(e evOpened) {
 	p.problem = fmt.Sprintf("cannot open the pod: %v%s", e.err, remedy(e.err))
-	p.event(nil, warning, reasonFailedSandbox, "Failed to create pod sandbox: "+e.err.Error())
+	p.event(nil, runtime.Warning, runtime.ReasonFailedSandbox, "Failed to create pod sandbox: "+e.err.Error())
 	if p.state == podOpening {
 		p.state = podWaiting
 		if p.want == nil || p.want.Hash != e.pod.Hash {
@@ -167,7 +167,7 @@ func (p *pod) onClosed(e evClosed) {
 	case podClosing:
 		if e.err != nil { // statement 50: the successor waits until it is done
 			p.problem = fmt.Sprintf("cannot close the pod: %v", e.err)
-			p.event(nil, warning, reasonFailedKill, "Failed to close the pod: "+e.err.Error())
+			p.event(nil, runtime.Warning, runtime.ReasonFailedKill, "Failed to close the pod: "+e.err.Error())
 			p.opens++
 			p.retryIn(min(time.Duration(p.opens)*time.Second, 10*time.Second))
 			return
@@ -237,7 +237,7 @@ func (p *pod) onSandboxEnded(e evSandbox) {
 	if after == thenFinish {
 		message = "The pod's sandbox has ended, and nothing of the pod is to be run again"
 	}
-	p.event(nil, normal, reasonSandbox, message)
+	p.event(nil, runtime.Normal, runtime.ReasonSandboxChanged, message)
 	p.stop(after)
 }
 

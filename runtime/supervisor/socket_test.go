@@ -92,7 +92,7 @@ func TestSocket(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	var past []string
-	if err := l.client.Events(t.Context(), false, func(e runtime.Event) { past = append(past, e.Pod+" "+e.Reason) }); err != nil {
+	if err := l.client.Events(t.Context(), false, func(e runtime.Event) { past = append(past, e.Pod+" "+string(e.Reason)) }); err != nil {
 		t.Error(err)
 	}
 	if want := []string{" SupervisorStarted", "b Waiting", "a Started", "a Ready", "b Started", "b Ready"}; !sameSet(past, want) {
@@ -101,7 +101,7 @@ func TestSocket(t *testing.T) {
 
 	following, followed := make(chan string, 100), make(chan error)
 	go func() {
-		followed <- l.client.Events(t.Context(), true, func(e runtime.Event) { following <- e.Pod + " " + e.Reason })
+		followed <- l.client.Events(t.Context(), true, func(e runtime.Event) { following <- e.Pod + " " + string(e.Reason) })
 	}()
 	if err := l.client.Restart(t.Context(), "a"); err != nil {
 		t.Error(err)
@@ -114,7 +114,7 @@ func TestSocket(t *testing.T) {
 	l.await(t, func(s runtime.Status) bool { return s.Ready && s.Pods[0].Restarts == 1 })
 
 	var told []string
-	if err := l.client.Stop(t.Context(), func(e runtime.Event) { told = append(told, e.Pod+" "+e.Reason) }); err != nil {
+	if err := l.client.Stop(t.Context(), func(e runtime.Event) { told = append(told, e.Pod+" "+string(e.Reason)) }); err != nil {
 		t.Error(err)
 	}
 	if b, a := slices.Index(told, "b Stopped"), slices.Index(told, "a Killing"); b < 0 || a < b {

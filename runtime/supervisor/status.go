@@ -14,9 +14,9 @@ func (p *pod) publish() {
 	case ready && !p.wasReady:
 		p.readyAt = time.Now()
 		p.problem = ""
-		p.event(nil, normal, reasonReady, "All containers are ready")
+		p.event(nil, runtime.Normal, runtime.ReasonReady, "All containers are ready")
 	case !ready && p.wasReady && p.state == podRunning:
-		p.event(nil, warning, reasonNotReady, "Not all containers are ready")
+		p.event(nil, runtime.Warning, runtime.ReasonNotReady, "Not all containers are ready")
 	}
 	p.wasReady = ready
 	p.record()
@@ -36,7 +36,7 @@ func (p *pod) publish() {
 func (p *pod) isReady() bool {
 	switch p.state {
 	case podFinished:
-		return p.phase == "Succeeded"
+		return p.phase == runtime.PodSucceeded
 	case podRunning:
 	default:
 		return false
@@ -116,66 +116,66 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 }
 
 // stateName is the pod's state in the words of runtime.PodStatus.
-func (p *pod) stateName() string {
+func (p *pod) stateName() runtime.PodState {
 	switch p.state {
 	case podWaiting:
 		if !p.mayStart {
-			return "Waiting"
+			return runtime.PodWaiting
 		}
-		return "Pending"
+		return runtime.PodPending
 	case podOpening:
-		return "Starting"
+		return runtime.PodStarting
 	case podStopping, podClosing:
-		return "Stopping"
+		return runtime.PodStopping
 	case podFinished:
 		return p.phase
 	case podRunning:
 		switch {
 		case p.leaving():
-			return "Stopping"
+			return runtime.PodStopping
 		case p.held():
-			return "Waiting"
+			return runtime.PodWaiting
 		}
 		for _, c := range p.containers {
 			switch c.state {
 			case ctrBackOff:
-				return "BackOff"
+				return runtime.PodBackOff
 			case ctrCleaning:
-				return runtime.ReasonCleaningUp
+				return runtime.PodCleaningUp
 			default:
 			}
 		}
 		if !p.hasStarted() {
-			return "Starting"
+			return runtime.PodStarting
 		}
-		return "Running"
+		return runtime.PodRunning
 	default:
-		return "Pending"
+		return runtime.PodPending
 	}
 }
 
 func (c *container) status() runtime.ContainerStatus {
 	s := runtime.ContainerStatus{
-		Name: c.spec.Name, Init: c.init, Image: c.spec.Image, State: "Waiting", Reason: c.reason, Message: c.message,
+		Name: c.spec.Name, Init: c.init, Image: c.spec.Image, State: runtime.ContainerWaiting, Reason: c.reason, Message: c.message,
 		Started: c.started, Ready: c.ready, RestartCount: max(c.restarts, 0), LastProbe: c.probe,
 		ID: c.info.ID, LogPath: c.info.LogPath, StartedAt: timePointer(c.info.StartedAt),
 	}
 	switch {
 	case c.rc != nil:
-		s.State, s.PID = "Running", c.info.PID
+		s.State, s.PID = runtime.ContainerRunning, c.info.PID
 		if c.left != "" {
 			s.Message = c.left
 		}
 	case c.state == ctrCleaning:
-		s.State, s.Reason, s.Message = "Terminated", runtime.ReasonCleaningUp, cleaningUp
+		s.State, s.Reason, s.Message = runtime.ContainerTerminated, runtime.ReasonCleaningUp, cleaningUp
 		if c.left != "" {
 			s.Message += ": " + c.left
 		}
 	case c.state == ctrExited && c.exit != nil:
-		s.State = "Terminated"
+		s.State = runtime.ContainerTerminated
 	case c.state == ctrWaiting:
 		if s.Reason == "" {
-			s.Reason = "PodInitializing"
+			s.Reason = runtime.ReasonInitializing
 		}
 	}
 	if c.exit != nil && c.rc == nil {

@@ -28,7 +28,7 @@ func (s *supervisor) requestStop() { s.once.Do(func() { close(s.stops) }) }
 // beginStop lets all members go.
 func (s *supervisor) beginStop() {
 	s.stopping = true
-	s.history.add("", runtime.Event{Type: normal, Reason: reasonKilling, Message: "Stopping all pods, as asked for"})
+	s.history.add("", runtime.Event{Type: runtime.Normal, Reason: runtime.ReasonKilling, Message: "Stopping all pods, as asked for"})
 	time.AfterFunc(stopSlack, func() { s.overdue.put("") })
 	s.apply()
 }
@@ -73,7 +73,7 @@ func (s *supervisor) onOverdue(full string) {
 	left := describe(m.pod.status.Load(), full)
 	s.unended = append(s.unended, left)
 	s.history.add(full, runtime.Event{Pod: shortName(m.spec), Namespace: m.spec.Namespace,
-		Type: warning, Reason: reasonFailedKill, Message: "It is not waited for any longer: " + left})
+		Type: runtime.Warning, Reason: runtime.ReasonFailedKill, Message: "It is not waited for any longer: " + left})
 	for _, other := range s.affects[full] {
 		if m := s.members[other]; m != nil {
 			s.permit(m)
@@ -107,23 +107,23 @@ func describe(status *runtime.PodStatus, full string) string {
 		switch {
 		case c.Reason == runtime.ReasonCleaningUp:
 			left = append(left, fmt.Sprintf("container %s (%s)", c.Name, c.Message))
-		case c.State == "Running" && c.Message != "":
+		case c.State == runtime.ContainerRunning && c.Message != "":
 			left = append(left, fmt.Sprintf("container %s (PID %d: %s)", c.Name, c.PID, c.Message))
-		case c.State == "Running":
+		case c.State == runtime.ContainerRunning:
 			left = append(left, fmt.Sprintf("container %s (PID %d)", c.Name, c.PID))
 		}
 	}
 	if len(left) == 0 {
-		left = []string{strings.ToLower(status.State)}
+		left = []string{strings.ToLower(string(status.State))}
 	}
 	return "pod " + status.Name + ": " + strings.Join(left, ", ")
 }
 
 // lastEvent is the last one of a stop. Without it the stop did not come to its end.
 func (s *supervisor) lastEvent() runtime.Event {
-	e := runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin), Type: normal, Reason: reasonStopped, Message: allStopped}
+	e := runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin), Type: runtime.Normal, Reason: runtime.ReasonStopped, Message: allStopped}
 	if len(s.unended) > 0 {
-		e.Type, e.Reason, e.Message = warning, reasonUnended, strings.Join(s.unended, "; ")
+		e.Type, e.Reason, e.Message = runtime.Warning, runtime.ReasonStopIncomplete, strings.Join(s.unended, "; ")
 	}
 	return e
 }

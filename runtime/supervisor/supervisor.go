@@ -204,7 +204,7 @@ func (s *supervisor) beginSession() {
 	if s.opts.Version != "" {
 		message = fmt.Sprintf("Supervisor %s started (PID %d)", s.opts.Version, os.Getpid())
 	}
-	s.history.add("", runtime.Event{Type: normal, Reason: reasonSession, Message: message,
+	s.history.add("", runtime.Event{Type: runtime.Normal, Reason: runtime.ReasonSupervisorStarted, Message: message,
 		Session: newSession(s.opts.Version, s.history.begin)})
 }
 
@@ -279,7 +279,7 @@ func (s *supervisor) list(ctx context.Context, listed chan<- []runtime.Found) {
 	for {
 		found, err := s.rt.List(ctx)
 		if err != nil {
-			s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: "cannot list running containers: " + err.Error()})
+			s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailed, Message: "cannot list running containers: " + err.Error()})
 		}
 		if err == nil || found != nil { // an error beside a result only names what could not be read
 			listed <- found
@@ -339,7 +339,7 @@ func (s *supervisor) housekeep(ctx context.Context, what string, do func(context
 			continue
 		}
 		message := "cannot " + what + ": " + err.Error()
-		s.history.add("", runtime.Event{Type: warning, Reason: reasonFailed, Message: message})
+		s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailed, Message: message})
 		s.troubles.Store(what, runtime.Problem{Source: "supervisor", Message: message, Warning: true})
 	}
 }
@@ -363,7 +363,7 @@ func (s *supervisor) tellProblems(problems []runtime.Problem) {
 		if problem.Line > 0 {
 			message += fmt.Sprintf(":%d", problem.Line)
 		}
-		s.history.add("", runtime.Event{Type: warning, Reason: reasonInvalid, Message: message + ": " + problem.Message})
+		s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailedValidation, Message: message + ": " + problem.Message})
 	}
 	if len(s.warned) > 10000 { // a file that is broken in ever new ways
 		clear(s.warned)

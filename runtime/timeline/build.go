@@ -95,8 +95,8 @@ func split(events []runtime.Event) []session {
 // bringUp is the last session that started pods and had none to adopt.
 func bringUp(sessions []session) *session {
 	for i := range slices.Backward(sessions) {
-		adopted := slices.ContainsFunc(sessions[i].events, func(e runtime.Event) bool { return e.Reason == "Adopted" })
-		started := slices.ContainsFunc(sessions[i].events, func(e runtime.Event) bool { return e.Reason == "Started" })
+		adopted := slices.ContainsFunc(sessions[i].events, func(e runtime.Event) bool { return e.Reason == runtime.ReasonAdopted })
+		started := slices.ContainsFunc(sessions[i].events, func(e runtime.Event) bool { return e.Reason == runtime.ReasonStarted })
 		if started && !adopted {
 			return &sessions[i]
 		}
@@ -225,7 +225,7 @@ func (p *Pod) container(name string) *Container {
 
 // event takes one event; ready are the pods of the bring-up, with the moment from which each was ready.
 func (b *builder) event(e runtime.Event, at float64, ready map[string]float64) {
-	if e.Reason != "EarlyProbe" {
+	if e.Reason != runtime.ReasonEarlyProbe {
 		b.t.Events = append(b.t.Events, Event{At: at, Pod: e.Pod, Namespace: e.Namespace, Container: e.Container,
 			Type: e.Type, Reason: e.Reason, Message: e.Message})
 	}
@@ -247,17 +247,17 @@ func (b *builder) event(e runtime.Event, at float64, ready map[string]float64) {
 }
 
 // unblock ends the waiting of a pod: one of its containers starts.
-func (p *Pod) unblock(at float64, reason string) {
-	if n := len(p.Waits); reason == "Started" && n > 0 && p.Waits[n-1].End == nil {
+func (p *Pod) unblock(at float64, reason runtime.Reason) {
+	if n := len(p.Waits); reason == runtime.ReasonStarted && n > 0 && p.Waits[n-1].End == nil {
 		p.Waits[n-1].End = pointer(at)
 	}
 }
 
 func (p *Pod) event(e runtime.Event, at float64) {
 	switch e.Reason {
-	case "Waiting":
+	case runtime.ReasonWaiting:
 		p.Waits = append(p.Waits, Wait{Start: at, For: strings.TrimPrefix(e.Message, "Waiting for ")})
-	case "Ready", "Completed":
+	case runtime.ReasonReady, runtime.ReasonCompleted:
 		for i := range p.Containers {
 			p.Containers[i].ready(at)
 		}
@@ -292,10 +292,10 @@ func (c *Container) event(e runtime.Event, at float64) {
 		now = &c.Runs[n-1]
 	}
 	switch e.Reason {
-	case "Started":
+	case runtime.ReasonStarted:
 		c.Runs = append(c.Runs, Instance{Start: at})
 		return
-	case "Adopted":
+	case runtime.ReasonAdopted:
 		switch {
 		case now == nil: // since before the axis begins
 			c.Runs = append(c.Runs, Instance{Adopted: true})
@@ -304,13 +304,13 @@ func (c *Container) event(e runtime.Event, at float64) {
 		default: // it was seen to start
 		}
 		return
-	case "Unhealthy", "EarlyProbe", "ProbeWarning":
+	case runtime.ReasonUnhealthy, runtime.ReasonEarlyProbe, runtime.ReasonProbeWarning:
 		kind, _, _ := strings.Cut(e.Message, " ")
 		c.Probes = append(c.Probes, Probe{At: at, Kind: kind, Text: e.Message,
-			OK: e.Reason == "ProbeWarning", Early: e.Reason == "EarlyProbe"})
-	case "StartupSucceeded":
+			OK: e.Reason == runtime.ReasonProbeWarning, Early: e.Reason == runtime.ReasonEarlyProbe})
+	case runtime.ReasonStartupSucceeded:
 		c.Probes = append(c.Probes, Probe{At: at, Kind: "Startup", OK: true})
-	case "ReadinessSucceeded":
+	case runtime.ReasonReadinessSucceeded:
 		c.Probes = append(c.Probes, Probe{At: at, Kind: "Readiness", OK: true})
 	default:
 	}
@@ -318,16 +318,16 @@ func (c *Container) event(e runtime.Event, at float64) {
 		return
 	}
 	switch e.Reason {
-	case "StartupSucceeded":
+	case runtime.ReasonStartupSucceeded:
 		now.Started = pointer(at)
-	case "ReadinessSucceeded":
+	case runtime.ReasonReadinessSucceeded:
 		if now.Started == nil {
 			now.Started = pointer(now.Start)
 		}
 		if now.Ready == nil {
 			now.Ready = pointer(at)
 		}
-	case "Exited":
+	case runtime.ReasonExited:
 		now.End, now.Exit = pointer(at), e.Message
 	default:
 	}

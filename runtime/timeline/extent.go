@@ -50,9 +50,9 @@ func (x *extent) see(e runtime.Event, at float64) {
 		x.ready[name] = ready
 	}
 	switch e.Reason {
-	case "Ready", "Completed":
+	case runtime.ReasonReady, runtime.ReasonCompleted:
 		x.ready[name] = min(ready, at)
-	case "Stopped": // as with an adopted one that is not wanted any more; what follows under its name is another pod
+	case runtime.ReasonStopped: // as with an adopted one that is not wanted any more; what follows under its name is another pod
 		if at <= x.ran || math.IsInf(ready, 1) {
 			delete(x.ready, name)
 		}

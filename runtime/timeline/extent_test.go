@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // Which pods a bring-up is of, from when each is ready, and where it ends: also if a supervisor adopts what runs, and
@@ -54,7 +56,8 @@ func TestExtent(t *testing.T) {
 		tt.lines(r)
 		for line := range strings.SplitSeq(tt.events, ", ") {
 			var ms, pid int
-			var who, reason string
+			var who string
+			var reason runtime.Reason
 			if n, _ := fmt.Sscanf(line, "%d %s %s", &ms, &who, &reason); n == 3 {
 				pod, container, _ := strings.Cut(who, "/")
 				r.event(ms, pod, container, reason, "")

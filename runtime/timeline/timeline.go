@@ -19,6 +19,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"time"
+
+	"github.com/kubecrank/kubecrank/runtime"
 )
 
 // Line is one line of the file in which a verb keeps what it does, as it does it.
@@ -186,11 +188,11 @@ type Link struct {
 
 // Event is an event of the supervisor.
 type Event struct {
-	At        float64 `json:"at"`
-	Pod       string  `json:"pod,omitempty"`
-	Namespace string  `json:"namespace,omitempty"`
-	Container string  `json:"container,omitempty"`
-	Type      string  `json:"type"`
-	Reason    string  `json:"reason"`
-	Message   string  `json:"message"`
+	At        float64           `json:"at"`
+	Pod       string            `json:"pod,omitempty"`
+	Namespace string            `json:"namespace,omitempty"`
+	Container string            `json:"container,omitempty"`
+	Type      runtime.EventType `json:"type"`
+	Reason    runtime.Reason    `json:"reason"`
+	Message   string            `json:"message"`
 }

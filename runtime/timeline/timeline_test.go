@@ -55,7 +55,7 @@ func (r *record) phase(name string, after []string, start, prepared, end int) {
 }
 
 // event is one of a supervisor whose clock on the wall was set back by an hour meanwhile.
-func (r *record) event(ms int, pod, container, reason, message string) {
+func (r *record) event(ms int, pod, container string, reason runtime.Reason, message string) {
 	offset := time.Duration(ms-r.since) * time.Millisecond
 	wall := began.Add(-time.Hour).Add(time.Duration(ms) * time.Millisecond)
 	e := runtime.Event{Time: wall, Offset: offset, Pod: pod, Container: container, Type: "Normal", Reason: reason, Message: message}
@@ -221,7 +221,7 @@ func TestBuild(t *testing.T) {
 // Which bring-up is the last one: a later supervisor counts only if it had nothing to adopt.
 func TestBuildChooses(t *testing.T) {
 	t.Parallel()
-	later := func(reason string) []runtime.Event {
+	later := func(reason runtime.Reason) []runtime.Event {
 		r := newRecord()
 		r.event(supervisorsLag, "", "", "SupervisorStarted", "")
 		r.events[0].Session = &runtime.Session{PID: 9, Boot: "b2", Uptime: time.Minute}

@@ -21,7 +21,7 @@ func (p *pods) latencies(ctx context.Context, f *podFigures) error {
 	ended := make(chan error, 1)
 	go func() { ended <- p.client.Events(ctx, true, func(e runtime.Event) { events <- e }) }()
 	// await returns how long after a moment the event came.
-	await := func(pod, reason string, since time.Time) (time.Duration, error) {
+	await := func(pod string, reason runtime.Reason, since time.Time) (time.Duration, error) {
 		limit := time.After(patience)
 		for {
 			select {
@@ -46,8 +46,8 @@ func (p *pods) latencies(ctx context.Context, f *podFigures) error {
 
 // latency is the life of one pod.
 func (p *pods) latency(ctx context.Context, name string, f *podFigures,
-	await func(pod, reason string, since time.Time) (time.Duration, error)) error {
-	sample := func(to *[]time.Duration, reason string, since time.Time) error {
+	await func(pod string, reason runtime.Reason, since time.Time) (time.Duration, error)) error {
+	sample := func(to *[]time.Duration, reason runtime.Reason, since time.Time) error {
 		took, err := await(name, reason, since)
 		*to = append(*to, took)
 		return err

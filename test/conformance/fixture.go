@@ -291,9 +291,9 @@ func (f *fixture) gone(name string) {
 }
 
 // happened waits for an event of this reason.
-func (f *fixture) happened(reason string) {
+func (f *fixture) happened(reason runtime.Reason) {
 	f.Helper()
-	f.until("an event "+reason, func() bool {
+	f.until("an event "+string(reason), func() bool {
 		found := false
 		f.must(f.client.Events(f.Context(), false, func(e runtime.Event) { found = found || e.Reason == reason }))
 		return found

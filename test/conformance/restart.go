@@ -39,8 +39,8 @@ func restartPolicy(f *fixture) {
 	for _, again := range []string{"always-0", "always-1", "onfailure-1"} {
 		f.said(again, 4)
 	}
-	for once, state := range map[string]string{"onfailure-0": "Succeeded", "never-0": "Succeeded", "never-1": "Failed"} {
-		p := f.becomes(once, state, func(p runtime.PodStatus) bool { return p.State == state })
+	for once, state := range map[string]runtime.PodState{"onfailure-0": "Succeeded", "never-0": "Succeeded", "never-1": "Failed"} {
+		p := f.becomes(once, string(state), func(p runtime.PodStatus) bool { return p.State == state })
 		if n := len(f.times(once)); n != 1 || p.Restarts != 0 {
 			f.Errorf("%s ran %d times, %d restarts", once, n, p.Restarts)
 		}
