@@ -28,8 +28,8 @@ type bringUp struct {
 // A control plane comes up with each of these kubeadm files, passes the main
 // job's checks, shows what was asked for in what runs, and is reset clean.
 // They come up one after the other, and then are checked side by side: that is
-// mostly waiting for the controller manager, which starts its controllers five
-// seconds after it is healthy, and leaves a namespace alone for another five.
+// mostly waiting for the controller manager, which leaves a namespace alone for
+// five seconds.
 func TestBringUp(t *testing.T) {
 	for _, b := range []bringUp{
 		{"RSA keys", rsaFile, rsaSeen},
