@@ -136,7 +136,7 @@ oracle-short: bin/kubeadm-v1.36 ## compare with the kubeadm of 1.36 only, withou
 
 .PHONY: e2e
 e2e: build ## bin/kubecrank with the real components, and every command of README and docs (E2E_FLAGS='-run Reset')
-	$(GO) test -tags e2e -count=1 -p 1 -parallel 6 -timeout 15m ./test/e2e ./test/docs $(E2E_FLAGS)
+	$(GO) test -tags e2e -count=1 -p 1 -parallel 6 -timeout 30m ./test/e2e ./test/docs $(E2E_FLAGS)
 
 .PHONY: faults
 faults: build ## the fault tests of phases and test/e2e in their long form, and the fault table (45 minutes; FAULTS=Killed)
