@@ -124,14 +124,7 @@ func TestRootlessDefaultPaths(t *testing.T) {
 		before[i] = data
 	}
 	t.Cleanup(func() { n.run(time.Minute, "reset", "--force") })
-	file := filepath.Join(n.base, "kubeadm.yaml")
-	const document = `apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-featureGates: {RootlessControlPlane: true}
-`
-	if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	file := n.kubeadmFile("", "featureGates: {RootlessControlPlane: true}")
 	n.must("init", "--config", file)
 	n.rootless()
 	passwd, err := os.ReadFile("/etc/passwd")
