@@ -12,7 +12,7 @@ import (
 
 // command is the program and its arguments: first the defaults, sorted by name,
 // then the user's in the order given. A name that the user gives removes the
-// default of that name (kubeadm's util/arguments.go, ArgumentsToCommand).
+// default of that name (cmd/kubeadm/app/util/arguments.go, ArgumentsToCommand).
 func command(name string, defaults, extra []config.Arg) []string {
 	given := map[string]bool{}
 	for _, a := range extra {

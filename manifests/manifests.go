@@ -45,7 +45,7 @@ type Host struct {
 }
 
 // OptionalCADirs returns the directories that links in /etc/ssl/certs may point
-// into. kubeadm mounts those that exist (phases/controlplane/volumes.go).
+// into. kubeadm mounts those that exist (cmd/kubeadm/app/phases/controlplane/volumes.go).
 func OptionalCADirs() []string {
 	return []string{"/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/ca-certificates", "/usr/share/ca-certificates",
 		"/usr/local/share/ca-certificates"}

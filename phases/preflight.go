@@ -121,7 +121,7 @@ func privileged(s *State) []plan.Check {
 	}
 }
 
-// kubeadm's minimum for a control plane node (constants.go).
+// kubeadm's minimum for a control plane node (cmd/kubeadm/app/constants/constants.go).
 const (
 	minCPUs   = 2
 	minMemory = 1700 // MB

@@ -31,7 +31,7 @@ func (a *applier) cluster(in *kubeadmapi.ClusterConfiguration) {
 		c.FeatureGates = in.FeatureGates
 	}
 	set(&c.KeyAlgorithm, KeyAlgorithm(in.EncryptionAlgorithm))
-	// As in kubeadm, the gate wins over the field (apis/kubeadm/types.go, EncryptionAlgorithmType).
+	// As in kubeadm, the gate wins over the field (cmd/kubeadm/app/apis/kubeadm/types.go, EncryptionAlgorithmType).
 	if ecdsa, ok := in.FeatureGates["PublicKeysECDSA"]; ok {
 		c.KeyAlgorithm = RSA2048
 		if ecdsa {

@@ -56,8 +56,6 @@ func flagOf(field string) string {
 		return "--cert-dir"
 	case "controlPlaneEndpoint":
 		return "--control-plane-endpoint"
-	case "featureGates":
-		return "--feature-gates"
 	case "imageRepository":
 		return "--image-repository"
 	case "kubernetesVersion":
@@ -72,12 +70,8 @@ func flagOf(field string) string {
 		return "--node-name"
 	case "nodeRegistration.ignorePreflightErrors":
 		return "--ignore-preflight-errors"
-	case "nodeRegistration.criSocket":
-		return "--cri-socket"
 	case "patches.directory":
 		return "--patches"
-	case "certificateKey":
-		return "--certificate-key"
 	case "skipPhases":
 		return "--skip-phases"
 	case "root":

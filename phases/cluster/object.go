@@ -62,9 +62,9 @@ func (o Object) decode() (*unstructured.Unstructured, error) {
 // whose group bypasses authorization.
 //
 // The first is EnsureAdminClusterRoleBinding of kubeadm's
-// phases/kubeconfig/kubeconfig.go, made while init waits for the control plane. The
+// cmd/kubeadm/app/phases/kubeconfig/kubeconfig.go, made while init waits for the control plane. The
 // second is AllowAPIServerToAccessKubeletAPI of
-// phases/bootstraptoken/node/tlsbootstrap.go, which kubeadm's bootstrap-token
+// cmd/kubeadm/app/phases/bootstraptoken/node/tlsbootstrap.go, which kubeadm's bootstrap-token
 // phase makes: since 1.36 the client certificate has no group that would do.
 func AdminRBAC() []Object {
 	return []Object{

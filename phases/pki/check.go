@@ -19,7 +19,7 @@ import (
 // or the signature, the usages, the subject, the alternative names.
 //
 // For a certificate that is there, `kubeadm init` checks the signature alone
-// (runCertPhase in cmd/phases/init/certs.go) and warns about the time.
+// (runCertPhase in cmd/kubeadm/app/cmd/phases/init/certs.go) and warns about the time.
 func Check(spec Spec, certPEM, keyPEM, caPEM []byte, now time.Time) error {
 	c := candidate{certPEM: certPEM, keyPEM: keyPEM, keyOptional: spec.IsCA()}
 	r := c.parse()

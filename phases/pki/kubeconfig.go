@@ -36,7 +36,7 @@ const (
 
 // KubeconfigSpecs returns the kubeconfigs of a control plane node that is
 // initialized, in the order of kubeadm's init phases (getKubeConfigSpecsBase
-// in phases/kubeconfig/kubeconfig.go). kubelet.conf, which kubeadm always
+// in cmd/kubeadm/app/phases/kubeconfig/kubeconfig.go). kubelet.conf, which kubeadm always
 // writes, is there only when a kubelet is to run the pods; it names the local
 // endpoint, as kubeadm's kubelet phase does. cfg has to be completed.
 func KubeconfigSpecs(cfg config.Config) []KubeconfigSpec {

@@ -11,7 +11,7 @@ import (
 )
 
 // sans collects subject alternative names the way kubeadm does
-// (util/pkiutil/pki_helpers.go: GetAPIServerAltNames, getAltNames,
+// (cmd/kubeadm/app/util/pkiutil/pki_helpers.go: GetAPIServerAltNames, getAltNames,
 // RemoveDuplicateAltNames).
 type sans struct {
 	dns []string

@@ -104,7 +104,7 @@ const (
 )
 
 // Specs returns the certificates of a control plane node in kubeadm's order
-// (GetDefaultCertList in phases/certs/certlist.go). With an external etcd
+// (GetDefaultCertList in cmd/kubeadm/app/phases/certs/certlist.go). With an external etcd
 // there are none of etcd's. cfg has to be completed: node name and address
 // go into SANs and subjects.
 func Specs(cfg config.Config) []Spec {

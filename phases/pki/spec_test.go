@@ -74,7 +74,8 @@ func TestSpecsAreKubeadms(t *testing.T) {
 	}
 }
 
-// kubeadm gives the API server's kubelet client the administrators' group up to 1.35 (certlist.go of 1.34.4 and 1.35.4).
+// kubeadm gives the API server's kubelet client the administrators' group up to 1.35
+// (cmd/kubeadm/app/phases/certs/certlist.go of 1.34.4 and 1.35.4).
 func TestKubeletClientsGroup(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{"v1.34.4": "kubeadm:cluster-admins", "v1.35.0": "kubeadm:cluster-admins", "v1.36.0": ""} {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// The cases are those of upstream's expand_test.go (doMappingTest and TestMapReference), in short form.
+// The cases are those of k8s.io/kubernetes/third_party/forked/golang/expansion/expand_test.go
+// (doMappingTest and TestMapReference), in short form.
 func TestExpand(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{"A": "1", "B": "2", "EMPTY": "", "REF": "$(A)"}

@@ -48,7 +48,7 @@ type Warning struct {
 
 func (w *Warning) Error() string { return w.Message }
 
-// attempts is how often a check that cannot be carried out is tried (prober.go: maxProbeRetries).
+// attempts is how often a check that cannot be carried out is tried (pkg/kubelet/prober/prober.go: maxProbeRetries).
 const attempts = 3
 
 // New makes the check of a handler. A port's name that the container does not have and the like are found

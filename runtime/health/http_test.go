@@ -46,9 +46,9 @@ func check(t testing.TB, handler corev1.ProbeHandler, target Target) error {
 	return c(ctx)
 }
 
-// Statement 74, with upstream's table (TestHTTPProbeChecker): what is sent. The server answers with the request's headers.
+// Statement 74, with the table of pkg/probe/http/http_test.go (TestHTTPProbeChecker): what is sent. The server answers with the request's headers.
 func TestStatic_074_HTTPHeaders(t *testing.T) {
-	t.Setenv("http_proxy", "http://127.0.0.1:1") // TestHTTPProbeProxy
+	t.Setenv("http_proxy", "http://127.0.0.1:1") // pkg/probe/http/http_test.go: TestHTTPProbeProxy
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	agent, all := "kube-probe/1.36", "*/*"
 	requests := make(chan *http.Request, 1)
@@ -121,7 +121,7 @@ func TestStatic_074_HTTPStatus(t *testing.T) {
 	}
 }
 
-// Statement 75 (TestHTTPProbeChecker_NonLocalRedirects): followed on the same host, else healthy with a warning.
+// Statement 75 (pkg/probe/http/http_test.go: TestHTTPProbeChecker_NonLocalRedirects): followed on the same host, else healthy with a warning.
 func TestStatic_075_Redirects(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -157,7 +157,7 @@ func TestStatic_075_Redirects(t *testing.T) {
 	}
 }
 
-// Statement 76 (TestHTTPProbeChecker_PayloadTruncated).
+// Statement 76 (pkg/probe/http/http_test.go: TestHTTPProbeChecker_PayloadTruncated).
 func TestStatic_076_LongBody(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -303,7 +303,7 @@ func TestHTTPTimeout(t *testing.T) {
 	})
 }
 
-// Statement 79 (TestProbe in prober_test.go): what cannot be carried out is tried three times, and then nothing is known.
+// Statement 79 (TestProbe in pkg/kubelet/prober/prober_test.go): what cannot be carried out is tried three times, and then nothing is known.
 func TestStatic_079_ThreeTries(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -352,7 +352,7 @@ type badReader struct{}
 
 func (badReader) Read([]byte) (int, error) { return 0, errors.New("connection reset by peer") }
 
-// URLs and ports as in upstream's request_test.go and util_test.go.
+// URLs and ports as in upstream's pkg/probe/http/request_test.go and pkg/probe/util_test.go.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	ports := []corev1.ContainerPort{{Name: "probe-port", ContainerPort: 6443}, {Name: "80", ContainerPort: 90}}

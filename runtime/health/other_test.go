@@ -133,7 +133,7 @@ func (s *healthServer) Check(ctx context.Context, req *grpc_health_v1.HealthChec
 	return nil, status.Error(codes.NotFound, "unknown service")
 }
 
-// Statement 77, grpc (grpc_test.go: TestGrpcProber_Probe).
+// Statement 77, grpc (pkg/probe/grpc/grpc_test.go: TestGrpcProber_Probe).
 func TestStatic_077_GRPC(t *testing.T) {
 	t.Parallel()
 	l, port := listen(t)

@@ -46,7 +46,7 @@ func PodDir(logDir, namespace, name, uid string) string {
 
 // Create makes the live file for a container's restart number and opens it for append. An existing log
 // is never touched: when there is one for this number, the next free number is taken instead, as
-// the kubelet counts restarts from the log directory when it has no record (kuberuntime_container.go:
+// the kubelet counts restarts from the log directory when it has no record (pkg/kubelet/kuberuntime/kuberuntime_container.go:
 // calcRestartCountByLogDir).
 func Create(dir string, restart int) (*os.File, int, error) {
 	for {

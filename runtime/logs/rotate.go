@@ -211,7 +211,7 @@ func publish(path, pending string) error {
 }
 
 // nextStamp is the time that names a rotated file, later than that of every other one even if the
-// clock went back. The format is the kubelet's (container_log_manager.go: timestampFormat), but in UTC: local time
+// clock went back. The format is the kubelet's (pkg/kubelet/logs/container_log_manager.go: timestampFormat), but in UTC: local time
 // repeats an hour every autumn.
 func nextStamp(path string) (string, error) {
 	others, err := rotatedOf(path)

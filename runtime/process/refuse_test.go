@@ -155,7 +155,7 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-// Paths are made or refused as the kubelet does (TestOSFileTypeChecker and others in host_path_test.go).
+// Paths are made or refused as the kubelet does (TestOSFileTypeChecker and others in pkg/volume/hostpath/host_path_test.go).
 func TestHostPaths(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -148,7 +148,8 @@ func TestStatic_018_019_020_022_Identity(t *testing.T) {
 	}
 }
 
-// Statement 18: the suffix is the node's name in lower case, the node's name itself stays as it is (TestStaticPodNameGenerate).
+// Statement 18: the suffix is the node's name in lower case, the node's name itself stays as it is
+// (pkg/kubelet/config/common_test.go: TestStaticPodNameGenerate).
 func TestStatic_018_NameSuffix(t *testing.T) {
 	var pod corev1.Pod
 	pod.Name = "p"

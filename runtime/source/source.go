@@ -6,7 +6,7 @@
 //
 // A source always sends its full set, never a difference: what was missed, doubled or reordered on
 // the way (inotify queues overflow, editors rename in circles) cannot make it wrong for long.
-// Decoding follows the kubelet (pkg/kubelet/config), which docs/static-pods.md writes down as
+// Decoding follows the kubelet (pkg/kubelet/config), which docs/reference/static-pod-statements.md writes down as
 // statements 1 to 43; the tests are named by them.
 package source
 

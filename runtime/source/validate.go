@@ -20,7 +20,7 @@ import (
 func validatePod(pod *corev1.Pod) field.ErrorList {
 	spec, path := &pod.Spec, field.NewPath("spec")
 	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	// The UID names directories and cgroups: the kubelet panics on these (cm/cgroup_manager_linux.go:58).
+	// The UID names directories and cgroups: the kubelet panics on these (pkg/kubelet/cm/cgroup_manager_linux.go:58).
 	if strings.ContainsAny(string(pod.UID), "/_") || len(pod.UID) > validation.DNS1123SubdomainMaxLength ||
 		strings.HasPrefix(string(pod.UID), ".") {
 		errs = append(errs, field.Invalid(field.NewPath("metadata", "uid"), pod.UID,

@@ -3,7 +3,7 @@ package supervisor
 import "time"
 
 // backOff is a container's crash-loop back-off, with the kubelet's rules (client-go flowcontrol.Backoff,
-// kuberuntime_manager.go doBackOff): the first restart is immediate, the next ones wait 10, 20, 40 ...
+// pkg/kubelet/kuberuntime/kuberuntime_manager.go doBackOff): the first restart is immediate, the next ones wait 10, 20, 40 ...
 // 300 s from the moment the container ended, and ten minutes of running start it over.
 type backOff struct {
 	Wait    time.Duration `json:"wait"`    // what the next restart has to wait

@@ -160,5 +160,5 @@ func (p *pod) kill(c *container, grace time.Duration, message string) {
 	})
 }
 
-// minimumGrace is what every container gets (kuberuntime_container.go:905, statement 51).
+// minimumGrace is what every container gets (pkg/kubelet/kuberuntime/kuberuntime_container.go:905, statement 51).
 const minimumGrace = 2 * time.Second

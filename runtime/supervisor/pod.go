@@ -297,7 +297,7 @@ func (p *pod) onRestart() {
 	}
 }
 
-// grace is the pod's termination grace period, at least a second (pod_workers.go:1009).
+// grace is the pod's termination grace period, at least a second (pkg/kubelet/pod_workers.go:1009).
 func (p *pod) grace() time.Duration {
 	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
 	if s := p.cur.Spec.TerminationGracePeriodSeconds; s != nil {

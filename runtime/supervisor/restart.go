@@ -22,7 +22,7 @@ const (
 
 // decide applies the container's restart rules, then its own policy, then the pod's
 // (pkg/api/v1/pod ContainerShouldRestart). What a probe or hook killed is started again unless the
-// policy is Never, whatever it exited with (kuberuntime_manager.go computePodActions).
+// policy is Never, whatever it exited with (pkg/kubelet/kuberuntime/kuberuntime_manager.go computePodActions).
 func decide(pod *runtime.Pod, c *container) decision {
 	exit := c.exit
 	if exit == nil {

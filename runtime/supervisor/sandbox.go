@@ -212,7 +212,7 @@ func (p *pod) watchSandbox() {
 }
 
 // onSandboxEnded starts the pod over in a new sandbox (statement 53), as computePodActions of
-// kuberuntime_manager.go does: init containers too, but not what has succeeded under OnFailure;
+// pkg/kubelet/kuberuntime/kuberuntime_manager.go does: init containers too, but not what has succeeded under OnFailure;
 // and nothing at all under Never, or when nothing is left to be run.
 func (p *pod) onSandboxEnded(e evSandbox) {
 	if p.sandbox != e.sandbox {

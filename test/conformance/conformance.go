@@ -1,4 +1,4 @@
-// Package conformance holds a runtime.Runtime to what the supervisor and docs/static-pods need of it, with
+// Package conformance holds a runtime.Runtime to what the supervisor and docs/reference/static-pod-statements.md need of it, with
 // real containers: every test is a static pod in a directory, a whole supervisor, and what the pod's
 // containers say of themselves.
 //

@@ -19,7 +19,7 @@ import (
 	"github.com/kubecrank/kubecrank/procfs"
 )
 
-// The kubelet's numbers: TestMilliCPUToQuota and TestMilliCPUToShares (helpers_linux_test.go), TestConvertCPUSharesToCgroupV2Value.
+// The kubelet's numbers (pkg/kubelet/cm/helpers_linux_test.go): TestMilliCPUToQuota, TestMilliCPUToShares, TestConvertCPUSharesToCgroupV2Value.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	for milli, want := range map[int64]int64{1: 1000, 5: 1000, 9: 1000, 10: 1000, 200: 20000, 500: 50000, 1000: 100000, 1500: 150000} {
