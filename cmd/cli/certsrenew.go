@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/restart"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/apply"
@@ -114,8 +115,9 @@ func (a *app) runRenew(ctx context.Context, cfg config.Config, opts renewOptions
 	if opts.restart && len(running) > 0 {
 		progress := a.newProgress()
 		defer progress.close()
-		r := restarter{client: a.client(), limit: cfg.Timeouts.ControlPlaneComponentHealthCheck, progress: progress}
-		if running, err = r.all(ctx, running); err != nil {
+		r := restart.Restarter{Client: a.client(), Timeout: cfg.Timeouts.ControlPlaneComponentHealthCheck,
+			Show: func(pod string) func(bool) { return progress.start("restart", pod).end }}
+		if running, err = r.All(ctx, running); err != nil {
 			return err
 		}
 	}

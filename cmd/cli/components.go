@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/precheck"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -17,7 +19,7 @@ import (
 func (a *app) components() (plan.Components, phases.Payload, error) {
 	if a.global.componentsDir == "" {
 		if p, ok := payload.Embedded(); ok {
-			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version(), Pods: podChecker{}}, nil
+			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version(), Pods: precheck.Pods{}}, nil
 		}
 	}
 	located, err := payload.Locate(a.global.componentsDir)
@@ -28,7 +30,7 @@ func (a *app) components() (plan.Components, phases.Payload, error) {
 	if err != nil {
 		return nil, phases.Payload{}, &usageError{err: err}
 	}
-	return located, phases.Payload{Version: located.Version(), Pods: podChecker{}}, nil
+	return located, phases.Payload{Version: located.Version(), Pods: precheck.Pods{}}, nil
 }
 
 // componentsFor is the directory in which the supervisor of a configuration
@@ -60,7 +62,7 @@ func (a *app) findComponent(name string) (string, error) {
 		path, err := exec.LookPath(filepath.Join(dir, name))
 		var unusable *exec.Error
 		if errors.As(err, &unusable) {
-			return "", withHint(fmt.Errorf("cannot run %s: %w", unusable.Name, unusable.Err),
+			return "", hint.With(fmt.Errorf("cannot run %s: %w", unusable.Name, unusable.Err),
 				"--components-dir names a directory with an executable "+name)
 		}
 		return path, err
@@ -74,7 +76,7 @@ func (a *app) findComponent(name string) (string, error) {
 			return filepath.Abs(path)
 		}
 	}
-	return "", withHint(fmt.Errorf("cannot run %s: it is neither below %s nor in PATH", name, paths.Components), a.notHereHint())
+	return "", hint.With(fmt.Errorf("cannot run %s: it is neither below %s nor in PATH", name, paths.Components), a.notHereHint())
 }
 
 // stagedBinaries are the places where init stages a program, this program's own version first.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/precheck"
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -47,7 +49,7 @@ default of every field that has one and an example of every other.`,
 			}
 			text, err := config.Defaults(verb)
 			if err != nil {
-				return withHint(&usageError{err: err}, didYouMean(verb, config.Verbs(), ""))
+				return hint.With(&usageError{err: err}, didYouMean(verb, config.Verbs(), ""))
 			}
 			_, err = a.stdio.Out.Write(text)
 			return err
@@ -80,11 +82,11 @@ The exit code is 2 when there is an error. What could not be checked is a warnin
 		run: func(_ context.Context, c call) error {
 			switch {
 			case len(c.args) > 0 && file != "":
-				return withHint(usage("%q got two files, %s and %s", c.path, file, c.args[0]), "give one of them")
+				return hint.With(usage("%q got two files, %s and %s", c.path, file, c.args[0]), "give one of them")
 			case len(c.args) > 0:
 				file = c.args[0]
 			case file == "":
-				return withHint(usage("%q needs --config", c.path), "like this: "+c.path+" --config kubeadm.yaml")
+				return hint.With(usage("%q needs --config", c.path), "like this: "+c.path+" --config kubeadm.yaml")
 			}
 			return a.runConfigValidate(c.flags, file, c.format)
 		},
@@ -126,7 +128,7 @@ func (a *app) problemsOf(d *config.Documents, known flagcheck.Set) (all []error,
 		}
 		if verb == "init" {
 			var refused []error
-			refused, warnings = argProblems(cfg, known, errs)
+			refused, warnings = precheck.Args(cfg, known, errs)
 			errs = append(errs, d.Locate(verb, refused)...)
 		}
 		for _, err := range errs {
@@ -162,7 +164,7 @@ func patchProblems(cfg config.Config) []error {
 	if len(errs) > 0 {
 		return errs
 	}
-	return phases.RefusedManifests(files, podChecker{})
+	return phases.RefusedManifests(files, precheck.Pods{})
 }
 
 // problem is one error of config validate -o json.
@@ -188,7 +190,7 @@ func (a *app) printProblems(errs []error, warnings []string, format string) erro
 		Warnings []string  `json:"warnings"`
 	}{len(errs) == 0, []problem{}, append([]string{}, warnings...)}
 	for _, err := range errs {
-		p := problem{Problem: err.Error(), Remedy: strings.Join(hints(err), " ")}
+		p := problem{Problem: err.Error(), Remedy: strings.Join(hint.Of(err), " ")}
 		if field := (*config.FieldError)(nil); errors.As(err, &field) {
 			p.Source, p.Field, p.Problem = field.Source, field.Field, field.Problem
 		}
@@ -223,7 +225,7 @@ comments and all; one that is rewritten loses its comments. Nothing is defaulted
 		},
 		run: func(_ context.Context, c call) error {
 			if from == "" {
-				return withHint(usage("%q needs --old-config", c.path), "like this: "+c.path+" --old-config old.yaml")
+				return hint.With(usage("%q needs --old-config", c.path), "like this: "+c.path+" --old-config old.yaml")
 			}
 			return a.runConfigMigrate(from, to)
 		},

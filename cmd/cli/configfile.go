@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/manifests/config/strictyaml"
 )
@@ -109,7 +110,7 @@ func mixed(set *pflag.FlagSet, own []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return withHint(usage("can not mix '--config' with arguments %v", names),
+	return hint.With(usage("can not mix '--config' with arguments %v", names),
 		"write them into the file; variables KUBECRANK_* and the settings file count as arguments, too")
 }
 
@@ -120,7 +121,7 @@ func (a *app) readConfigFile(flag, file string) ([]byte, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, withHint(usage("cannot read --%s: %w", flag, err), "kubecrank config defaults init prints a file to begin with")
+			return nil, hint.With(usage("cannot read --%s: %w", flag, err), "kubecrank config defaults init prints a file to begin with")
 		}
 		defer f.Close()
 		from = f
@@ -153,7 +154,7 @@ func (a *app) resetFile(set *pflag.FlagSet, opts *resetOptions) error {
 	}
 	for _, name := range d.Reset.SkipPhases {
 		if name != "remove-etcd-member" { // it concerns clusters of several nodes
-			return withHint(usage("%s: cannot skip %s: reset undoes what the journal says, in one piece", d.Name, name),
+			return hint.With(usage("%s: cannot skip %s: reset undoes what the journal says, in one piece", d.Name, name),
 				"take skipPhases out of the file; --dry-run shows what would go")
 		}
 	}

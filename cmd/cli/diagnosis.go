@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/expiry"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/evidence"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -14,7 +15,7 @@ import (
 type examined struct {
 	runtime.Status
 	diagnoses    [][]containerDiagnosis // of each pod
-	certificates []certificateExpiry
+	certificates []expiry.Certificate
 }
 
 // containerDiagnosis is why one container is not ready.
@@ -62,10 +63,22 @@ func (x examined) MarshalJSON() ([]byte, error) {
 		Supervisor runtime.SupervisorInfo `json:"supervisor"`
 		Pods       []pod                  `json:"pods"`
 		Problems   []runtime.Problem      `json:"problems,omitempty"`
-		Certs      []certificateExpiry    `json:"certificates,omitempty"`
+		Certs      []expiry.Certificate   `json:"certificates,omitempty"`
 	}{Ready: x.Ready, Runtime: x.Runtime, Supervisor: x.Supervisor, Problems: x.Problems, Certs: x.certificates, Pods: []pod{}}
 	for i, p := range x.Pods {
 		out.Pods = append(out.Pods, pod{PodStatus: p, Diagnosis: x.diagnoses[i]})
 	}
 	return json.Marshal(out)
+}
+
+// certificates are those below this root that this user may read.
+func (a *app) certificates(now time.Time) []expiry.Certificate {
+	return a.expiries.Get(now, func(now time.Time) []expiry.Certificate {
+		looker := &app{stdio: a.stdio, global: a.global} // remember settles on the components for a run, and this is none
+		known, err := looker.remember()
+		if err != nil {
+			return nil
+		}
+		return expiry.Read(known.cfg, a.rootFlag(), readRegular, now)
+	})
 }

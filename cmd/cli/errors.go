@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+
+	"github.com/kubecrank/kubecrank/cmd/hint"
 )
 
 // usageError is a wrong use of the command line, or wrong settings.
@@ -17,24 +18,6 @@ func (e *usageError) Unwrap() error { return e.err }
 // usage makes a usageError.
 func usage(format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...)}
-}
-
-// hintError adds a remedy to an error.
-type hintError struct {
-	err  error
-	hint string
-}
-
-func (e *hintError) Error() string { return e.err.Error() }
-func (e *hintError) Unwrap() error { return e.err }
-func (e *hintError) Hint() string  { return e.hint }
-
-// withHint adds a remedy to an error; an empty one changes nothing.
-func withHint(err error, hint string) error {
-	if err == nil || hint == "" {
-		return err
-	}
-	return &hintError{err: err, hint: hint}
 }
 
 // printError writes what went wrong, and what to do about it, without
@@ -55,7 +38,7 @@ func printError(w io.Writer, err error) {
 func writeProblems(w io.Writer, problems []error) {
 	if len(problems) == 1 {
 		fmt.Fprintf(w, "kubecrank: %s\n", indented(problems[0].Error(), ""))
-		for _, hint := range hints(problems[0]) {
+		for _, hint := range hint.Of(problems[0]) {
 			fmt.Fprintf(w, "hint: %s\n", indented(hint, "      "))
 		}
 		return
@@ -63,7 +46,7 @@ func writeProblems(w io.Writer, problems []error) {
 	fmt.Fprintf(w, "kubecrank: %d problems\n", len(problems))
 	for _, p := range problems {
 		fmt.Fprintf(w, "  - %s\n", indented(p.Error(), "    "))
-		for _, hint := range hints(p) {
+		for _, hint := range hint.Of(p) {
 			fmt.Fprintf(w, "    hint: %s\n", indented(hint, "          "))
 		}
 	}
@@ -100,29 +83,4 @@ func joinedText(errs []error) string {
 		texts[i] = e.Error()
 	}
 	return strings.Join(texts, "\n")
-}
-
-// hints collects the remedies of an error and of all those that it wraps, the
-// innermost first: first the cause is mended, then it is run again.
-func hints(err error) []string {
-	var all []string
-	add := func(e error) {
-		if h, ok := e.(interface{ Hint() string }); ok && h.Hint() != "" && !slices.Contains(all, h.Hint()) {
-			all = append(all, h.Hint())
-		}
-	}
-	for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
-		e := queue[0]
-		add(e)
-		switch wrapper := e.(type) { //nolint:errorlint // it walks the chain itself
-		case interface{ Unwrap() error }:
-			if inner := wrapper.Unwrap(); inner != nil {
-				queue = append(queue, inner)
-			}
-		case interface{ Unwrap() []error }:
-			queue = append(queue, wrapper.Unwrap()...)
-		}
-	}
-	slices.Reverse(all)
-	return all
 }

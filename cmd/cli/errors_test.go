@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -15,7 +16,7 @@ import (
 // What a user reads when something fails: one line or all of them, each with its remedy.
 func TestPrintError(t *testing.T) {
 	t.Parallel()
-	full := withHint(errors.New("no space left on device"), "free some space")
+	full := hint.With(errors.New("no space left on device"), "free some space")
 	for _, tc := range []struct {
 		name string
 		err  error
@@ -30,11 +31,11 @@ func TestPrintError(t *testing.T) {
 			"kubecrank: cannot write x: no space left on device\nhint: free some space\n",
 		},
 		{
-			"same hint twice", withHint(fmt.Errorf("cannot: %w", full), "free some space"),
+			"same hint twice", hint.With(fmt.Errorf("cannot: %w", full), "free some space"),
 			"kubecrank: cannot: no space left on device\nhint: free some space\n",
 		},
 		{
-			"hints of both, the cause's first", withHint(full, "and run it again"),
+			"hints of both, the cause's first", hint.With(full, "and run it again"),
 			"kubecrank: no space left on device\nhint: free some space\nhint: and run it again\n",
 		},
 		{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/steps"
@@ -218,7 +219,7 @@ func detailsOf(err error) (details []any) {
 
 // hiddenHints are the hints of an error without credentials.
 func hiddenHints(err error) []string {
-	all := hints(err)
+	all := hint.Of(err)
 	for i, hint := range all {
 		all[i] = redact.Text(hint)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -25,7 +26,7 @@ func TestFailureJSON(t *testing.T) {
 		want string
 	}{
 		{
-			"failed", withHint(errors.New("cannot write x: denied"), "use sudo"),
+			"failed", hint.With(errors.New("cannot write x: denied"), "use sudo"),
 			`{"kind":"failed","exitCode":1,"message":"cannot write x: denied","hints":["use sudo"],"details":[]}`,
 		},
 		{
@@ -35,7 +36,7 @@ func TestFailureJSON(t *testing.T) {
 			"hints":["such as 10.244.0.0/16"],"field":"networking.podSubnet","flag":"--pod-network-cidr","file":"kubeadm.yaml","line":12,"value":"x"}]}`,
 		},
 		{
-			"several", &usageError{err: errors.Join(errors.New("a is bad"), withHint(errors.New("b is bad"), "mend b"))},
+			"several", &usageError{err: errors.Join(errors.New("a is bad"), hint.With(errors.New("b is bad"), "mend b"))},
 			`{"kind":"usage","exitCode":2,"message":"2 problems","hints":[],
 			"details":[{"message":"a is bad"},{"message":"b is bad","hints":["mend b"]}]}`,
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/resource"
@@ -100,7 +101,7 @@ func (a *app) gateAgain(seen facts.Facts) error {
 	for path, s := range seen.Files {
 		if s.Kind != resource.Absent && strings.HasPrefix(path, a.global.root+"/") {
 			err := fmt.Errorf("cannot trust %s: %s appeared while this run began: %w", a.global.root, path, fs.ErrExist)
-			return withHint(&refusedError{err: err}, "look at who made it, and run this again")
+			return hint.With(&refusedError{err: err}, "look at who made it, and run this again")
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/launch"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
@@ -84,15 +85,18 @@ func (a *app) untilInterrupted(ctx context.Context, verb string, do func(context
 	return err
 }
 
+// answerPoll is how often a supervisor is asked that does not answer yet.
+const answerPoll = 50 * time.Millisecond
+
 // whatGoesOn asks the supervisor. One that has only just been started needs a moment to answer.
 func (a *app) whatGoesOn(ctx context.Context) []goesOn {
-	ctx, cancel := context.WithTimeout(ctx, othersPatience)
+	ctx, cancel := context.WithTimeout(ctx, launch.AnswerTimeout)
 	defer cancel()
 	st, err := a.client().Status(ctx)
 	for errors.Is(err, runtime.ErrNotRunning) && ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-		case <-time.After(10 * socketPoll):
+		case <-time.After(answerPoll):
 		}
 		st, err = a.client().Status(ctx)
 	}

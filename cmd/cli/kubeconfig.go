@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/pki"
@@ -73,9 +74,9 @@ const defaultUserValidity = 365 * 24 * time.Hour
 func (o userOptions) check(path string) error {
 	switch {
 	case o.name == "":
-		return withHint(usage("%q needs --client-name", path), "like this: "+path+" --client-name alice")
+		return hint.With(usage("%q needs --client-name", path), "like this: "+path+" --client-name alice")
 	case o.validity <= 0:
-		return withHint(usage("cannot use --validity-period %s: it is not more than zero", o.validity), "give a duration such as 720h")
+		return hint.With(usage("cannot use --validity-period %s: it is not more than zero", o.validity), "give a duration such as 720h")
 	}
 	return nil
 }
@@ -159,7 +160,7 @@ func userSpec(cfg config.Config, f facts.Facts, opts userOptions) (pki.Kubeconfi
 			return spec, fmt.Errorf("cannot use %s: %w", admin, err)
 		}
 	case resource.Unreadable:
-		return spec, withHint(fmt.Errorf("cannot read %s: %s", admin, seen.Error), asOwner)
+		return spec, hint.With(fmt.Errorf("cannot read %s: %s", admin, seen.Error), asOwner)
 	default:
 		if len(guessed) > 0 {
 			return spec, &usageError{err: errors.Join(guessed...)}
@@ -175,7 +176,7 @@ func clusterCA(paths config.Paths, f facts.Facts, withKey bool) (pki.Pair, error
 		seen := f.Look(path)
 		if seen.Kind != resource.Regular && seen.Kind != resource.Absent {
 			err := fmt.Errorf("cannot read %s: %s", path, seen.Error)
-			return nil, withHint(err, asOwner)
+			return nil, hint.With(err, asOwner)
 		}
 		return seen.Data, nil
 	}
@@ -184,7 +185,7 @@ func clusterCA(paths config.Paths, f facts.Facts, withKey bool) (pki.Pair, error
 		return pki.Pair{}, err
 	}
 	if cert == nil {
-		return pki.Pair{}, withHint(fmt.Errorf("cannot make a kubeconfig: %s does not exist", filepath.Join(paths.PKI, "ca.crt")),
+		return pki.Pair{}, hint.With(fmt.Errorf("cannot make a kubeconfig: %s does not exist", filepath.Join(paths.PKI, "ca.crt")),
 			"run it on a control plane node, or say with --cert-dir or --root where the certificates are")
 	}
 	var key []byte

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 )
 
@@ -105,9 +106,9 @@ func (a *app) kubectlEnv(args []string, needed bool) ([]string, error) {
 	case !needed:
 	case errors.Is(err, fs.ErrNotExist):
 		err := fmt.Errorf("cannot run kubectl: there is no control plane here: %s does not exist", kubeconfig)
-		return nil, withHint(err, a.notHereHint())
+		return nil, hint.With(err, a.notHereHint())
 	default:
-		return nil, withHint(fmt.Errorf("cannot run kubectl: %w", err), asOwner)
+		return nil, hint.With(fmt.Errorf("cannot run kubectl: %w", err), asOwner)
 	}
 	env = slices.DeleteFunc(slices.Clone(env), func(e string) bool { return strings.HasPrefix(e, "KUBECONFIG=") })
 	return append(env, "KUBECONFIG="+kubeconfig), nil

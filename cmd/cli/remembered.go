@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -90,7 +91,7 @@ func (a *app) initBase(set *pflag.FlagSet, file bool) (config.Config, error) {
 	}
 	if redacted := r.settled.RedactedFields(); len(redacted) > 0 && !file {
 		err := usage("cannot init: %s may be secret, so the journal has no values of it", strings.Join(redacted, ", "))
-		return base, withHint(err, "give the file it was set up with: --config FILE")
+		return base, hint.With(err, "give the file it was set up with: --config FILE")
 	}
 	if file {
 		base.Runtime, base.PortOffset = r.cfg.Runtime, r.cfg.PortOffset
@@ -110,7 +111,7 @@ func sameAs(verb, flag, was, is string) error {
 		return nil
 	}
 	err := fmt.Errorf("cannot %s: --%s was %s when init ran here, and is now %s", verb, flag, was, is)
-	return withHint(&refusedError{err: err}, "leave --"+flag+" out; "+plan.OtherNeedsReset)
+	return hint.With(&refusedError{err: err}, "leave --"+flag+" out; "+plan.OtherNeedsReset)
 }
 
 // warnHidden tells a user who may not read the journal what that means.
@@ -159,7 +160,7 @@ func (a *app) runConfigShow(format string) error {
 		return err
 	}
 	if history.Config == nil {
-		return withHint(fmt.Errorf("cannot show a configuration: %s has none", paths.Journal), a.notHereHint())
+		return hint.With(fmt.Errorf("cannot show a configuration: %s has none", paths.Journal), a.notHereHint())
 	}
 	if format == "json" {
 		return writeJSON(a.stdio.Out, shownConfig{Root: a.global.root, SetUp: history.SetUp, Settled: history.Config})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -141,13 +142,13 @@ func (o resetOptions) foreignCertificates(h journal.History) error {
 		}
 	}
 	err := usage("cannot use certificatesDir %q: kubecrank has made nothing there, and reset removes only what it made", o.certificatesDir)
-	return withHint(err, "take certificatesDir out of the file; --dry-run shows what would go")
+	return hint.With(err, "take certificatesDir out of the file; --dry-run shows what would go")
 }
 
 // confirmReset asks on a terminal, and refuses without one.
 func (a *app) confirmReset(ctx context.Context, r *run) error {
 	if !a.stdio.isTerminal(a.stdio.In) {
-		return withHint(&refusedError{err: errors.New("cannot reset: it destroys the cluster, and there is no terminal to ask on")},
+		return hint.With(&refusedError{err: errors.New("cannot reset: it destroys the cluster, and there is no terminal to ask on")},
 			"--force does it without asking; --dry-run shows what would go")
 	}
 	fmt.Fprintln(a.stdio.Err, "This is what reset does here:")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/journal"
@@ -66,9 +67,9 @@ func (a *app) stopLocked(ctx context.Context, r *run) error {
 func (r *run) damaged(err error) error {
 	known := len(r.facts.History.Owned)
 	if known == 0 {
-		return withHint(err, "nothing was removed: what kubecrank made here is not known")
+		return hint.With(err, "nothing was removed: what kubecrank made here is not known")
 	}
-	return withHint(err, fmt.Sprintf(
+	return hint.With(err, fmt.Sprintf(
 		"nothing was removed: up to there the journal names %d paths that kubecrank made; what it says behind that is not known", known))
 }
 

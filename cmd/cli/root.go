@@ -19,6 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/kubecrank/kubecrank/cmd/expiry"
+	"github.com/kubecrank/kubecrank/cmd/hint"
 )
 
 // Main runs one command line and returns how the program is to end.
@@ -45,7 +48,7 @@ func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
 type app struct {
 	stdio    Stdio
 	global   globalFlags
-	expiries expiryCache
+	expiries expiry.Cache
 	fresh    bool // at the gate the root was missing, and others could make it
 }
 
@@ -199,10 +202,10 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	err := usage("unknown command %q for %q", args[0], cmd.CommandPath())
-	if hint := didYouMean(args[0], names, ""); hint != "" {
-		return withHint(err, hint)
+	if remedy := didYouMean(args[0], names, ""); remedy != "" {
+		return hint.With(err, remedy)
 	}
-	return withHint(err, fmt.Sprintf("%s --help lists the commands", cmd.CommandPath()))
+	return hint.With(err, fmt.Sprintf("%s --help lists the commands", cmd.CommandPath()))
 }
 
 // isFlagError is true for pflag's errors that nobody has looked at yet.
@@ -222,11 +225,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		f := invalid.GetFlag()
-		return withHint(usage("cannot use --%s %s: %w", f.Name, invalid.GetValue(), cause(err)), helpHint(cmd))
+		return hint.With(usage("cannot use --%s %s: %w", f.Name, invalid.GetValue(), cause(err)), helpHint(cmd))
 	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return &usageError{err: withHint(err, helpHint(cmd))}
+		return &usageError{err: hint.With(err, helpHint(cmd))}
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -234,11 +237,11 @@ func flagError(cmd *cobra.Command, err error) error {
 			names = append(names, f.Name)
 		}
 	})
-	hint := didYouMean(unknown.GetSpecifiedName(), names, "--")
-	if hint == "" {
-		hint = helpHint(cmd)
+	remedy := didYouMean(unknown.GetSpecifiedName(), names, "--")
+	if remedy == "" {
+		remedy = helpHint(cmd)
 	}
-	return &usageError{err: withHint(fmt.Errorf("%s for %q", strings.Replace(err.Error(), "flag: ", "flag ", 1), cmd.CommandPath()), hint)}
+	return &usageError{err: hint.With(fmt.Errorf("%s for %q", strings.Replace(err.Error(), "flag: ", "flag ", 1), cmd.CommandPath()), remedy)}
 }
 
 func helpHint(cmd *cobra.Command) string { return cmd.CommandPath() + " --help lists the flags" }
@@ -248,7 +251,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return withHint(usage("%q takes no arguments, got %q", cmd.CommandPath(), strings.Join(args, " ")), helpHint(cmd))
+	return hint.With(usage("%q takes no arguments, got %q", cmd.CommandPath(), strings.Join(args, " ")), helpHint(cmd))
 }
 
 // oneArg demands exactly one argument, as a usage error that names it.
@@ -256,9 +259,9 @@ func oneArg(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) == 0:
-			return withHint(usage("%q needs a %s", cmd.CommandPath(), name), "like this: "+cmd.UseLine())
+			return hint.With(usage("%q needs a %s", cmd.CommandPath(), name), "like this: "+cmd.UseLine())
 		case len(args) > 1:
-			return withHint(usage("%q takes one %s, got %q", cmd.CommandPath(), name, strings.Join(args, " ")), helpHint(cmd))
+			return hint.With(usage("%q takes one %s, got %q", cmd.CommandPath(), name, strings.Join(args, " ")), helpHint(cmd))
 		}
 		return nil
 	}

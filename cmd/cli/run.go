@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/record"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/apply"
@@ -100,7 +102,7 @@ func (r *run) planned(p plan.Plan, err error) error {
 	}
 	var unknown *phases.UnknownPhaseError
 	if errors.As(err, &unknown) {
-		return withHint(err, didYouMean(unknown.Name, slices.Clone(unknown.Known), ""))
+		return hint.With(err, didYouMean(unknown.Name, slices.Clone(unknown.Known), ""))
 	}
 	return err
 }
@@ -224,8 +226,8 @@ func (r *run) recorded(next apply.Progress) (apply.Progress, func(error) error) 
 	if r.verb != journal.VerbInit {
 		return next, func(error) error { return nil }
 	}
-	rec := newRecorder(next, r.cfg.Paths().Timeline, r.began, r.plan)
-	return rec, rec.close
+	rec := record.New(next, r.cfg.Paths().Timeline, r.began, r.plan)
+	return rec, rec.Close
 }
 
 // warn shows the preflight checks that do not stop the run.
@@ -247,16 +249,16 @@ func (r *run) explain(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return withHint(&interruptedError{verb: r.verb}, r.again())
+		return hint.With(&interruptedError{verb: r.verb}, r.again())
 	case errors.As(err, &refused):
 		return refused // it names the step itself
 	case errors.As(err, &sick):
 		if strings.Contains(sick.Hint(), "reset") {
 			return sick
 		}
-		return withHint(sick, r.again())
+		return hint.With(sick, r.again())
 	}
-	return withHint(fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err)), r.again())
+	return hint.With(fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err)), r.again())
 }
 
 // again is the hint for a run that did not come to its end.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/trust"
 )
 
@@ -168,7 +169,7 @@ func checkKeys(root *cobra.Command, v *viper.Viper, file string) error {
 	for key := range v.AllSettings() {
 		if !known[key] {
 			err := fmt.Errorf("unknown setting %q in %s", key, file)
-			errs = append(errs, withHint(err, didYouMean(key, keys(known), "")))
+			errs = append(errs, hint.With(err, didYouMean(key, keys(known), "")))
 		}
 	}
 	if len(errs) == 0 {

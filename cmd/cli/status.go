@@ -16,6 +16,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/kubecrank/kubecrank/cmd/expiry"
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/printable"
@@ -98,12 +100,12 @@ func (a *app) explainNotRunning(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		socket := config.PathsBelow(a.global.root).Socket
-		return withHint(fmt.Errorf("cannot ask the supervisor: %s is not for this user", socket),
+		return hint.With(fmt.Errorf("cannot ask the supervisor: %s is not for this user", socket),
 			"run it as the user who ran kubecrank init, or with sudo")
 	case !errors.Is(err, runtime.ErrNotRunning):
 		return err
 	}
-	return withHint(err, a.howToSupervise())
+	return hint.With(err, a.howToSupervise())
 }
 
 // howToSupervise says how the supervisor of this root is started again. Without the flags that it had, it would stop
@@ -138,7 +140,7 @@ func printStatus(w io.Writer, st examined, format string, now time.Time) error {
 		return err
 	}
 	printTrouble(w, st)
-	printExpiring(w, st.certificates)
+	expiry.Print(w, st.certificates)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/duration"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -46,10 +47,10 @@ func (a *app) describePod(ctx context.Context, client *supervisor.Client, st run
 	}
 	switch {
 	case len(found) > 1:
-		return withHint(fmt.Errorf("there are several static pods %q", opts.pod),
+		return hint.With(fmt.Errorf("there are several static pods %q", opts.pod),
 			"use one of their full names, like "+found[0].Name+"_"+found[0].Namespace)
 	case len(found) == 0:
-		return withHint(fmt.Errorf("there is no static pod %q", opts.pod), didYouMean(opts.pod, names, ""))
+		return hint.With(fmt.Errorf("there is no static pod %q", opts.pod), didYouMean(opts.pod, names, ""))
 	}
 	details := podDetails{PodStatus: found[0], Diagnosis: a.examine(st).of(found[0]), Events: []runtime.Event{}}
 	err := client.Events(ctx, false, func(e runtime.Event) {

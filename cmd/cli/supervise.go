@@ -9,14 +9,16 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/launch"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime/logs"
 	"github.com/kubecrank/kubecrank/runtime/payload"
@@ -86,17 +88,8 @@ func (o *superviseOptions) add(flags *pflag.FlagSet) {
 	_ = flags.MarkHidden("adopt-only") // an error means that there is no such flag
 }
 
-// startedBy is the environment variable in which init and reset leave their PID to a supervisor that they start.
-const startedBy = "KUBECRANK_STARTED_BY"
-
-// wanted is an error when the program that started this supervisor has ended before the supervisor had its lock.
-// It was killed then, and a reset that came after it may be done: it could not know of us, and we must make nothing.
-func (a *app) wanted() error {
-	if pid := a.stdio.getenv(startedBy); pid != "" && pid != strconv.Itoa(os.Getppid()) {
-		return fmt.Errorf("cannot start the supervisor: process %s, which started it, has ended", pid)
-	}
-	return nil
-}
+// wanted is launch.Wanted with this run's environment.
+func (a *app) wanted() error { return launch.Wanted(a.stdio.getenv(launch.StartedBy)) }
 
 func (a *app) runSupervise(ctx context.Context, set *pflag.FlagSet, opts superviseOptions) error {
 	if err := a.wanted(); err != nil {
@@ -177,7 +170,7 @@ func (o superviseOptions) config(known remembered) (config.Config, error) {
 	hostname, _ := os.Hostname() // without one, --node-name is needed
 	cfg = cfg.Complete(config.HostFacts{Hostname: hostname})
 	if cfg.Node.Name == "" {
-		return cfg, withHint(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
+		return cfg, hint.With(usage("cannot supervise: the machine has no host name"), "give one with --node-name")
 	}
 	if !o.adoptOnly { // pods are stopped whatever the file says
 		var err error
@@ -187,7 +180,7 @@ func (o superviseOptions) config(known remembered) (config.Config, error) {
 	}
 	if o.metrics != "" {
 		if err := config.CheckMetricsAddress(o.metrics); err != nil {
-			return cfg, withHint(usage("cannot use --metrics-address %s: %w", o.metrics, err), "such as 127.0.0.1:10260")
+			return cfg, hint.With(usage("cannot use --metrics-address %s: %w", o.metrics, err), "such as 127.0.0.1:10260")
 		}
 		cfg.Supervisor.MetricsAddress = o.metrics
 	}
@@ -291,13 +284,13 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 	}
 	u, err := url.Parse(o.manifestURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, withHint(usage("cannot use --manifest-url: it is no http or https URL"), "such as https://config.example.com/pods.yaml")
+		return nil, hint.With(usage("cannot use --manifest-url: it is no http or https URL"), "such as https://config.example.com/pods.yaml")
 	}
 	header := http.Header{}
 	for _, h := range o.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
-			return nil, withHint(usage("cannot use --manifest-url-header: it is no 'Name: value'"),
+			return nil, hint.With(usage("cannot use --manifest-url-header: it is no 'Name: value'"),
 				"such as --manifest-url-header 'Authorization: Bearer TOKEN'")
 		}
 		header.Add(name, strings.TrimSpace(value))
@@ -331,4 +324,13 @@ func (a *app) onSignals(ctx context.Context, leave context.CancelFunc, stop func
 			}
 		}
 	}()
+}
+
+// expiryMetrics is what the supervisor serves of the certificates.
+func (a *app) expiryMetrics() []supervisor.Certificate {
+	var all []supervisor.Certificate
+	for _, c := range a.certificates(time.Now()) {
+		all = append(all, supervisor.Certificate{Name: c.Name, Path: c.Path, Expires: c.Expires})
+	}
+	return all
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -139,7 +140,7 @@ func (a *app) stopUnrecorded(ctx context.Context, r *run) error {
 		return err
 	}
 	if err := a.stop(ctx, r.cfg, found); err != nil {
-		return withHint(fmt.Errorf("cannot stop what runs here: %w", err), "run it again")
+		return hint.With(fmt.Errorf("cannot stop what runs here: %w", err), "run it again")
 	}
 	left, err := a.survey(ctx, r.cfg.Paths())
 	if err != nil {

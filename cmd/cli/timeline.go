@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
 	"github.com/kubecrank/kubecrank/runtime/timeline"
@@ -64,18 +65,18 @@ func (a *app) readTimeline() (timeline.Timeline, error) {
 	paths := config.PathsBelow(a.global.root)
 	data, err := readRegular(paths.Timeline, maxTimeline)
 	if err != nil {
-		return timeline.Timeline{}, withHint(fmt.Errorf("cannot read the timeline: %w", err), accessHint(err))
+		return timeline.Timeline{}, hint.With(fmt.Errorf("cannot read the timeline: %w", err), accessHint(err))
 	}
 	lines, bad := timeline.ParseLines(data)
 	a.tellBad(paths.Timeline, bad)
 	events, bad, err := supervisor.ReadEvents(paths.Events)
 	if err != nil {
-		return timeline.Timeline{}, withHint(fmt.Errorf("cannot read the timeline: %w", err), accessHint(err))
+		return timeline.Timeline{}, hint.With(fmt.Errorf("cannot read the timeline: %w", err), accessHint(err))
 	}
 	a.tellBad(paths.Events, bad)
 	t, ok := timeline.Build(lines, events)
 	if !ok {
-		return t, withHint(fmt.Errorf("cannot show a timeline: nothing was brought up yet (there is no %s)", paths.Timeline),
+		return t, hint.With(fmt.Errorf("cannot show a timeline: nothing was brought up yet (there is no %s)", paths.Timeline),
 			"kubecrank init"+a.rootFlag()+" brings up a control plane and records it")
 	}
 	return t, nil

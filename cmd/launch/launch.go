@@ -1,4 +1,5 @@
-package cli
+// Package launch starts this program again as a supervisor in the background, finds the one that runs, and stops it.
+package launch
 
 import (
 	"context"
@@ -16,107 +17,86 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime"
 	"github.com/kubecrank/kubecrank/runtime/supervisor"
 )
 
-// background is the supervisor that init leaves running: this program, started
+// Supervisor is the supervisor that init leaves running: this program, started
 // again as "kubecrank supervise" in a session of its own. It is plan.Supervisor.
 //
 //	init --Start--> fork, setsid, stdin /dev/null, output to the log, clean environment
 //	                   |
-//	                   |     it ends if init has ended before it held its lock (app.wanted)
+//	                   |     it ends if init has ended before it held its lock (Wanted)
 //	                   +-- polls the socket until it answers, or the process has ended: then its last words are the error
-type background struct {
-	client     supervisorClient
-	executable string
-	args       []string // of the verb supervise
-	path       string   // the PATH in which the lean build finds its components
-	log        string
-	lock       string // of the supervisor
+type Supervisor struct {
+	Client     Client
+	Executable string   // this program
+	Args       []string // of the verb supervise
+	Path       string   // the PATH in which the lean build finds its components
+	Log        string   // its log file
+	Lock       string   // its lock file
 }
 
-// supervisorClient talks to a supervisor that runs.
-type supervisorClient interface {
+// Client talks to a supervisor that runs.
+type Client interface {
 	Status(ctx context.Context) (runtime.Status, error)
 	Stop(ctx context.Context, tell func(runtime.Event)) error
 	Restart(ctx context.Context, pod string) error
 }
 
-// background returns the supervisor of a configuration, which runs or can be started.
-func (a *app) background(cfg config.Config) *background {
-	args := []string{"supervise"}
-	if a.global.root != "" {
-		args = append(args, "--root", a.global.root)
-	}
-	for _, uid := range a.global.trustOwners {
-		args = append(args, "--"+trustOwner, strconv.FormatUint(uint64(uid), 10))
-	}
-	if dir := a.componentsFor(cfg); dir != "" {
-		args = append(args, "--components-dir", dir)
-	}
-	if cfg.Node.Name != "" {
-		args = append(args, "--node-name", cfg.Node.Name)
-	}
-	if cfg.Node.AdvertiseAddress.IsValid() {
-		args = append(args, "--node-ip", cfg.Node.AdvertiseAddress.String())
-	}
-	return &background{
-		client:     a.client(),
-		executable: a.stdio.Executable,
-		args:       args,
-		path:       a.stdio.getenv("PATH"),
-		log:        cfg.Paths().SupervisorLog,
-		lock:       cfg.Paths().SupervisorLock,
-	}
-}
-
-// client talks to the supervisor of this root.
-func (a *app) client() *supervisor.Client {
-	return supervisor.NewClient(config.PathsBelow(a.global.root).Socket)
-}
-
 const (
+	// AnswerTimeout is how long a supervisor may take from its lock to its first answer.
+	AnswerTimeout = time.Second
+	// StartedBy is the environment variable with the PID of the program that started a supervisor.
+	StartedBy = "KUBECRANK_STARTED_BY"
+
 	socketPoll = 5 * time.Millisecond
-	// othersPatience is how long another supervisor may take from its lock to its first answer.
-	othersPatience = time.Second
-	lastWords      = 15       // lines of the log in an error
-	maxWords       = 64 << 10 // bytes of the log that are looked at for them
+	logLines   = 15       // of the log in an error
+	logBytes   = 64 << 10 // of the log that are searched for them
 )
 
+// Wanted is an error when the program that started this supervisor has ended before the supervisor had its lock.
+// startedBy is the value of the variable StartedBy. That program was killed then, and a later reset may be done: it could
+// not know of this supervisor, which must make nothing.
+func Wanted(startedBy string) error {
+	if startedBy != "" && startedBy != strconv.Itoa(os.Getppid()) {
+		return fmt.Errorf("cannot start the supervisor: process %s, which started it, has ended", startedBy)
+	}
+	return nil
+}
+
 // Restart implements plan.Restarter: a run that continues does not sit out the back-off of the run before it.
-func (b *background) Restart(ctx context.Context, pod string) error {
-	return b.client.Restart(ctx, pod)
+func (s *Supervisor) Restart(ctx context.Context, pod string) error {
+	return s.Client.Restart(ctx, pod)
 }
 
 // Status implements plan.Supervisor.
-func (b *background) Status(ctx context.Context) (runtime.Status, error) { return b.client.Status(ctx) }
+func (s *Supervisor) Status(ctx context.Context) (runtime.Status, error) { return s.Client.Status(ctx) }
 
 // Start implements plan.Supervisor.
-func (b *background) Start(ctx context.Context) (int, error) {
-	st, err := b.client.Status(ctx)
+func (s *Supervisor) Start(ctx context.Context) (int, error) {
+	st, err := s.Client.Status(ctx)
 	if err == nil {
 		return st.Supervisor.PID, nil
 	}
 	if !errors.Is(err, runtime.ErrNotRunning) {
 		return 0, err
 	}
-	return b.start(ctx, b.args)
+	return s.start(ctx, s.Args)
 }
 
 // Stop implements plan.Supervisor. It returns when the supervisor's process is gone too.
-func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
-	st, err := b.client.Status(ctx)
+func (s *Supervisor) Stop(ctx context.Context, tell func(runtime.Event)) error {
+	st, err := s.Client.Status(ctx)
 	if errors.Is(err, runtime.ErrNotRunning) {
-		deaf, err := supervisor.Find(b.lock)
+		deaf, err := supervisor.Find(s.Lock)
 		if err != nil {
 			return err
 		}
 		if len(deaf) > 0 {
-			return b.interrupt(ctx, deaf)
+			return s.interrupt(ctx, deaf)
 		}
-		if st.Supervisor.PID, err = b.start(ctx, append(slices.Clip(b.args), "--adopt-only")); err != nil {
+		if st.Supervisor.PID, err = s.start(ctx, append(slices.Clip(s.Args), "--adopt-only")); err != nil {
 			return err
 		}
 	} else if err != nil {
@@ -126,20 +106,20 @@ func (b *background) Stop(ctx context.Context, tell func(runtime.Event)) error {
 	if err != nil {
 		return fmt.Errorf("cannot watch the supervisor (PID %d): %w", st.Supervisor.PID, err)
 	}
-	if err := b.client.Stop(ctx, essential(tell)); err != nil {
+	if err := s.Client.Stop(ctx, essential(tell)); err != nil {
 		return err
 	}
 	return gone(ctx)
 }
 
 // interrupt stops supervisors whose socket was removed. They end when their pods are stopped.
-func (b *background) interrupt(ctx context.Context, pids []int) error {
+func (s *Supervisor) interrupt(ctx context.Context, pids []int) error {
 	for _, pid := range pids {
 		gone, err := watchProcess(pid)
 		if err != nil {
 			return fmt.Errorf("cannot watch the supervisor (PID %d): %w", pid, err)
 		}
-		if err := supervisor.Interrupt(pid, b.lock); err != nil {
+		if err := supervisor.Interrupt(pid, s.Lock); err != nil {
 			return err
 		}
 		if err := gone(ctx); err != nil {
@@ -184,8 +164,8 @@ func watchProcess(pid int) (func(context.Context) error, error) {
 }
 
 // start starts a supervisor and waits until it answers, or another one does, which a run that was killed has started.
-func (b *background) start(ctx context.Context, args []string) (int, error) {
-	log, err := os.OpenFile(b.log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+func (s *Supervisor) start(ctx context.Context, args []string) (int, error) {
+	log, err := os.OpenFile(s.Log, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
@@ -194,10 +174,10 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot start the supervisor: %w", err)
 	}
-	cmd := exec.Command(b.program(), args...) // not CommandContext: it outlives us
+	cmd := exec.Command(s.program(), args...) // not CommandContext: it outlives us
 	cmd.Stdout, cmd.Stderr = log, log         // stdin is /dev/null
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + b.path, fmt.Sprintf("%s=%d", startedBy, os.Getpid())}
+	cmd.Env = []string{"PATH=" + s.Path, fmt.Sprintf("%s=%d", StartedBy, os.Getpid())}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// What we have inherited, such as the lock of a "flock FILE kubecrank init", is not to be held as long as the supervisor lives.
 	_ = unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // ENOSYS before Linux 5.11
@@ -209,14 +189,14 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 	var tooLate <-chan time.Time
 	var exit error
 	for {
-		if st, err := b.client.Status(ctx); err == nil {
+		if st, err := s.Client.Status(ctx); err == nil {
 			return st.Supervisor.PID, nil
 		}
 		select {
 		case exit = <-ended: // perhaps because another one has the lock, and does not answer yet
-			tooLate = time.After(othersPatience)
+			tooLate = time.After(AnswerTimeout)
 		case <-tooLate:
-			return 0, b.died(exit, begin)
+			return 0, s.died(exit, begin)
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-time.After(socketPoll):
@@ -225,25 +205,25 @@ func (b *background) start(ctx context.Context, args []string) (int, error) {
 }
 
 // program is the file of this program, also after an upgrade has replaced it while we run.
-func (b *background) program() string {
-	if _, err := os.Stat(b.executable); errors.Is(err, fs.ErrNotExist) {
+func (s *Supervisor) program() string {
+	if _, err := os.Stat(s.Executable); errors.Is(err, fs.ErrNotExist) {
 		return "/proc/self/exe"
 	}
-	return b.executable
+	return s.Executable
 }
 
 // died makes the error for a supervisor that ended before it answered.
-func (b *background) died(exit error, begin int64) error {
+func (s *Supervisor) died(exit error, begin int64) error {
 	how := "exit status 0"
 	if exit != nil {
 		how = exit.Error()
 	}
-	words := tail(b.log, begin)
+	words := tail(s.Log, begin)
 	if words == "" {
-		return fmt.Errorf("cannot start the supervisor: it ended at once (%s) and wrote nothing to %s", how, b.log)
+		return fmt.Errorf("cannot start the supervisor: it ended at once (%s) and wrote nothing to %s", how, s.Log)
 	}
 	return fmt.Errorf("cannot start the supervisor: it ended at once (%s); its last words in %s:\n  %s",
-		how, b.log, strings.ReplaceAll(words, "\n", "\n  "))
+		how, s.Log, strings.ReplaceAll(words, "\n", "\n  "))
 }
 
 // tail returns the last lines of a file, of those behind an offset.
@@ -257,10 +237,10 @@ func tail(path string, begin int64) string {
 	if err != nil {
 		return ""
 	}
-	if _, err := f.Seek(max(begin, end-maxWords), io.SeekStart); err != nil {
+	if _, err := f.Seek(max(begin, end-logBytes), io.SeekStart); err != nil {
 		return ""
 	}
 	data, _ := io.ReadAll(f) // as much of it as can be read
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return strings.Join(lines[max(0, len(lines)-lastWords):], "\n")
+	return strings.Join(lines[max(0, len(lines)-logLines):], "\n")
 }

@@ -1,4 +1,4 @@
-package cli
+package record
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func runOf(t *testing.T, dir string, state plan.State, result error) []timeline.
 	var next heard
 	path := filepath.Join(dir, "state", "timeline.jsonl")
 	p := plan.Plan{Verb: journal.VerbInit, Node: journal.Identity{Name: "n"}, Phases: []plan.Phase{{Name: "certs", After: []string{"preflight"}}}}
-	r := newRecorder(&next, path, time.Now(), p)
+	r := New(&next, path, time.Now(), p)
 	r.Report(apply.Event{Phase: "certs", Moment: apply.PhaseStarted, Detail: "makes"})
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { // as the journal's first commit does
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func runOf(t *testing.T, dir string, state plan.State, result error) []timeline.
 	r.Report(apply.Event{Phase: "certs", Step: "write a", Moment: apply.StepNews, Detail: "half"})
 	r.Report(apply.Event{Phase: "certs", Step: "write a", Moment: apply.StepEnded, State: state})
 	r.Report(apply.Event{Phase: "certs", Moment: apply.PhaseEnded, Err: result})
-	if err := r.close(result); err != nil {
+	if err := r.Close(result); err != nil {
 		t.Fatal(err)
 	}
 	if next != 6 {
@@ -93,9 +93,9 @@ func TestRecorderNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var next heard
-	r := newRecorder(&next, path, time.Now(), plan.Plan{Verb: journal.VerbInit})
+	r := New(&next, path, time.Now(), plan.Plan{Verb: journal.VerbInit})
 	r.Report(apply.Event{Phase: "a", Moment: apply.StepEnded, State: plan.New})
-	if err := r.close(nil); err == nil || next != 1 {
+	if err := r.Close(nil); err == nil || next != 1 {
 		t.Errorf("%v, and %d events were passed on", err, next)
 	}
 }

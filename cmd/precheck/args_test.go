@@ -1,10 +1,11 @@
-package cli
+package precheck
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/runtime/flagcheck"
 )
@@ -24,7 +25,7 @@ func TestArgProblems(t *testing.T) {
 	cfg.APIServer.ExtraArgs = []config.Arg{{Name: "v", Value: "2"}}
 	bad := &config.FieldError{Field: "scheduler.extraArgs[4]"}
 
-	problems, warnings := argProblems(cfg, known, []error{bad})
+	problems, warnings := Args(cfg, known, []error{bad})
 	wantProblems := []string{
 		`cannot use scheduler.extraArgs[0] "profling": kube-scheduler 1.36.3 has no such flag | Did you mean "profiling"?`,
 		`cannot use scheduler.extraArgs[1] "profiling=maybe": kube-scheduler 1.36.3 does not take it: ` +
@@ -38,7 +39,7 @@ func TestArgProblems(t *testing.T) {
 	}
 	var got []string
 	for _, err := range problems {
-		got = append(got, err.Error()+" | "+strings.Join(hints(err), " "))
+		got = append(got, err.Error()+" | "+strings.Join(hint.Of(err), " "))
 	}
 	if !slices.Equal(got, wantProblems) {
 		t.Errorf("problems:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(wantProblems, "\n"))
@@ -48,7 +49,7 @@ func TestArgProblems(t *testing.T) {
 	}
 
 	cfg.KubernetesVersion = "v1.35.4"
-	problems, warnings = argProblems(cfg, known, nil)
+	problems, warnings = Args(cfg, known, nil)
 	want := "scheduler.extraArgs was not checked: the flags of kube-scheduler 1.36.3 are known here, and the configuration is for 1.35.4"
 	if len(problems) > 0 || !slices.Contains(warnings, want) {
 		t.Errorf("another version: %v, %q", problems, warnings)

@@ -1,15 +1,15 @@
-package cli
+package precheck
 
 import (
 	"github.com/kubecrank/kubecrank/runtime/process"
 	"github.com/kubecrank/kubecrank/runtime/source"
 )
 
-// podChecker asks those who will read and run a manifest, before it is written. It is phases.PodChecker.
-type podChecker struct{}
+// Pods asks the source of static pods and the process runtime about a manifest. It is phases.PodChecker.
+type Pods struct{}
 
 // Check implements phases.PodChecker.
-func (podChecker) Check(origin string, manifest []byte) (everywhere, here error) {
+func (Pods) Check(origin string, manifest []byte) (everywhere, here error) {
 	pod, err := source.Decoder{NodeName: "node", Source: source.FromFile}.Pod(manifest, origin)
 	if err != nil {
 		return err, nil

@@ -1,4 +1,6 @@
-package cli
+// Package precheck asks, before anything is written, whether the components and the runtime take what a configuration says.
+// It reads data alone: no program is started.
+package precheck
 
 import (
 	"errors"
@@ -19,10 +21,10 @@ type checkedArgs struct {
 	args    []config.Arg
 }
 
-// argProblems checks extraArgs against the flags that are known of the components. errs are
+// Args checks extraArgs against the flags that are known of the components. errs are
 // those of the configuration found so far: an argument with an error is not
 // checked. Whatever could not be checked is a warning.
-func argProblems(cfg config.Config, known flagcheck.Set, errs []error) (problems []error, warnings []string) {
+func Args(cfg config.Config, known flagcheck.Set, errs []error) (problems []error, warnings []string) {
 	bad := map[string]bool{}
 	for _, err := range errs {
 		if field := (*config.FieldError)(nil); errors.As(err, &field) {

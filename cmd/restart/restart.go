@@ -1,4 +1,5 @@
-package cli
+// Package restart restarts control plane pods that run under a supervisor, in an order in which none waits for another in vain.
+package restart
 
 import (
 	"context"
@@ -6,28 +7,34 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-// restarter restarts pods that run under a supervisor, and waits until they are ready again.
-type restarter struct {
-	client   supervisorClient
-	limit    time.Duration // for each pod
-	progress *progress
+// Client is what a restart needs of the supervisor.
+type Client interface {
+	Status(ctx context.Context) (runtime.Status, error)
+	Restart(ctx context.Context, pod string) error
 }
 
-// all restarts pods, and what has to be restarted with them. kube-apiserver
-// ends when its clients have gone, which watch it, or else when its grace
-// period is over; and before etcd, because without etcd it uses all of that
-// period, too. It starts while etcd does: where their certificates had
-// expired, neither would be ready alone.
-func (r restarter) all(ctx context.Context, pods []string) (restarted []string, err error) {
-	st, err := r.client.Status(ctx)
+// Restarter restarts pods that run under a supervisor, and waits until they are ready again.
+type Restarter struct {
+	Client  Client
+	Timeout time.Duration // for each pod
+	// Show says that the restart of a pod begins; the function that it returns is called at the end.
+	Show func(pod string) (end func(ok bool))
+}
+
+// All restarts pods, and the pods that have to be restarted with them. The clients of kube-apiserver go with it: it ends
+// when the last client that watches it has gone, or when its grace period is over. It ends before etcd, because without
+// etcd it uses its whole grace period. Both start together: if their certificates had expired, neither is ready alone.
+func (r Restarter) All(ctx context.Context, pods []string) (restarted []string, err error) {
+	st, err := r.Client.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	old, tasks := map[string]instance{}, map[string]*task{}
+	old, tasks := map[string]instance{}, map[string]func(ok bool){}
 	for _, pod := range st.Pods {
 		old[pod.Name] = instanceOf(pod)
 	}
@@ -46,9 +53,9 @@ func (r restarter) all(ctx context.Context, pods []string) (restarted []string, 
 				return nil, err
 			}
 		}
-		tasks[name] = r.progress.start("restart", name)
-		if err := r.client.Restart(ctx, name); err != nil {
-			return nil, withHint(err, whetherItRuns)
+		tasks[name] = r.Show(name)
+		if err := r.Client.Restart(ctx, name); err != nil {
+			return nil, hint.With(err, whetherItRuns)
 		}
 	}
 	for _, pod := range st.Pods { // in the order of a start
@@ -57,7 +64,7 @@ func (r restarter) all(ctx context.Context, pods []string) (restarted []string, 
 		}
 		ready := func(now runtime.PodStatus) bool { return now.Ready && instanceOf(now) != old[pod.Name] }
 		err := r.until(ctx, pod.Name, "it is not ready", ready)
-		tasks[pod.Name].end(err == nil)
+		tasks[pod.Name](err == nil)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +73,7 @@ func (r restarter) all(ctx context.Context, pods []string) (restarted []string, 
 	return restarted, nil
 }
 
-// instance tells one run of a pod from the next; where the runtime knows no PIDs, by the container.
+// instance tells one run of a pod from the next, by its PID and its first container.
 type instance struct {
 	pid int
 	id  string
@@ -82,15 +89,15 @@ func instanceOf(pod runtime.PodStatus) instance {
 
 const (
 	restartPoll = 100 * time.Millisecond
-	// mayFail is how often in a row the supervisor may leave a question without an answer.
-	mayFail = 5
+	// maxFailures is how many questions in a row the supervisor may leave without an answer.
+	maxFailures = 5
 
 	whetherItRuns = "kubecrank status says whether the supervisor runs"
 )
 
 // until waits for a state of a pod. A supervisor that has ended, or does not answer, is an error at once.
-func (r restarter) until(ctx context.Context, name, not string, reached func(runtime.PodStatus) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, r.limit)
+func (r Restarter) until(ctx context.Context, name, not string, reached func(runtime.PodStatus) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	for failures := 0; ; {
 		now, err := r.status(ctx, name)
@@ -100,20 +107,20 @@ func (r restarter) until(ctx context.Context, name, not string, reached func(run
 		case err == nil:
 			failures = 0
 		case ctx.Err() == nil:
-			if failures++; failures == mayFail {
-				return withHint(fmt.Errorf("cannot restart %s: %w", name, err), whetherItRuns)
+			if failures++; failures == maxFailures {
+				return hint.With(fmt.Errorf("cannot restart %s: %w", name, err), whetherItRuns)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return withHint(fmt.Errorf("cannot restart %s: %s after %s", name, not, r.limit), "kubecrank status says why")
+			return hint.With(fmt.Errorf("cannot restart %s: %s after %s", name, not, r.Timeout), "kubecrank status says why")
 		case <-time.After(restartPoll):
 		}
 	}
 }
 
-func (r restarter) status(ctx context.Context, name string) (runtime.PodStatus, error) {
-	st, err := r.client.Status(ctx)
+func (r Restarter) status(ctx context.Context, name string) (runtime.PodStatus, error) {
+	st, err := r.Client.Status(ctx)
 	if err != nil {
 		return runtime.PodStatus{}, err
 	}

@@ -1,4 +1,5 @@
-package cli
+// Package record keeps the times of a bring-up in a file, from which the verb timeline makes its table and picture.
+package record
 
 import (
 	"bytes"
@@ -16,14 +17,14 @@ import (
 	"github.com/kubecrank/kubecrank/runtime/timeline"
 )
 
-// recorder keeps what an Apply does in a file, for the timeline, and passes it on. It is apply.Progress: its calls do
-// not overlap. The file replaces that of the run before as soon as this one changes something, or fails: a
-// run that finds all done leaves the timeline of the one that did it. Nothing is synced, and nothing waits for it.
-type recorder struct {
+// Recorder writes what an apply.Run does into a file, and passes it on. It is apply.Progress: its calls do not overlap.
+// The file replaces that of the run before when this run changes something or fails; a run that finds all done keeps the
+// file of the run that did it. Nothing is synced, and nothing waits for the file.
+type Recorder struct {
 	next  apply.Progress
 	path  string
 	begin time.Time
-	after map[string][]string // what each phase comes after
+	after map[string][]string // the predecessors of each phase
 
 	pending bytes.Buffer
 	changed bool
@@ -31,9 +32,9 @@ type recorder struct {
 	err     error // the first one; nothing is recorded after it
 }
 
-// newRecorder records a run that began at a moment, which begin still has the monotonic clock of.
-func newRecorder(next apply.Progress, path string, begin time.Time, p plan.Plan) *recorder {
-	r := &recorder{next: next, path: path, begin: begin, after: map[string][]string{}}
+// New records a run that began at begin, a time with a monotonic clock.
+func New(next apply.Progress, path string, begin time.Time, p plan.Plan) *Recorder {
+	r := &Recorder{next: next, path: path, begin: begin, after: map[string][]string{}}
 	for _, ph := range p.Phases {
 		r.after[ph.Name] = ph.After
 	}
@@ -48,7 +49,7 @@ func newRecorder(next apply.Progress, path string, begin time.Time, p plan.Plan)
 }
 
 // Report implements apply.Progress.
-func (r *recorder) Report(e apply.Event) {
+func (r *Recorder) Report(e apply.Event) {
 	if line, ok := r.line(e); ok {
 		line.At = time.Since(r.begin)
 		r.put(line)
@@ -61,7 +62,7 @@ func (r *recorder) Report(e apply.Event) {
 	r.next.Report(e)
 }
 
-func (r *recorder) line(e apply.Event) (timeline.Line, bool) {
+func (r *Recorder) line(e apply.Event) (timeline.Line, bool) {
 	l := timeline.Line{Phase: e.Phase, Step: e.Step, State: string(e.State), Detail: e.Detail}
 	if e.Err != nil {
 		l.Error = e.Err.Error()
@@ -83,8 +84,8 @@ func (r *recorder) line(e apply.Event) (timeline.Line, bool) {
 	return l, true
 }
 
-// close records how the run ended, and returns the first error of recording.
-func (r *recorder) close(result error) error {
+// Close records how the run ended, and returns the first error of recording.
+func (r *Recorder) Close(result error) error {
 	l := timeline.Line{At: time.Since(r.begin), What: timeline.RunEnded}
 	if result != nil {
 		l.Error = result.Error()
@@ -98,14 +99,14 @@ func (r *recorder) close(result error) error {
 	return r.err
 }
 
-func (r *recorder) put(l timeline.Line) {
+func (r *Recorder) put(l timeline.Line) {
 	data, err := json.Marshal(l)
 	r.fail(err)
 	r.pending.Write(append(data, '\n'))
 }
 
-// flush writes what is pending, once there is a reason to and the state directory is there, which the journal makes.
-func (r *recorder) flush() {
+// flush writes what is pending if the run has changed something and the state directory exists. The journal makes that directory.
+func (r *Recorder) flush() {
 	if !r.changed || r.err != nil {
 		return
 	}
@@ -124,7 +125,7 @@ func (r *recorder) flush() {
 	r.fail(err)
 }
 
-func (r *recorder) fail(err error) {
+func (r *Recorder) fail(err error) {
 	if r.err == nil && err != nil {
 		r.err = fmt.Errorf("cannot record the timeline: %w", err)
 	}

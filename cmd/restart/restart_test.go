@@ -1,15 +1,15 @@
-package cli
+package restart
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/runtime"
 )
@@ -54,8 +54,6 @@ func (r *restarting) Status(context.Context) (runtime.Status, error) {
 	return st, nil
 }
 
-func (r *restarting) Stop(context.Context, func(runtime.Event)) error { return nil }
-
 func (r *restarting) Restart(_ context.Context, pod string) error {
 	r.asked, r.began[pod] = append(r.asked, pod), time.Now()
 	if began, ok := r.began[manifests.APIServer]; ok && pod == manifests.Etcd {
@@ -69,11 +67,9 @@ func (r *restarting) run(t *testing.T, pods ...string) (restarted []string, took
 	if r.began == nil {
 		r.began = map[string]time.Time{}
 	}
-	a := &app{stdio: Stdio{Err: io.Discard}}
-	progress := a.newProgress()
-	defer progress.close()
+	show := func(string) func(bool) { return func(bool) {} }
 	start := time.Now()
-	restarted, err = restarter{client: r, limit: time.Minute, progress: progress}.all(t.Context(), pods)
+	restarted, err = Restarter{Client: r, Timeout: time.Minute, Show: show}.All(t.Context(), pods)
 	return restarted, time.Since(start), err
 }
 
@@ -130,8 +126,8 @@ func TestRestartEnds(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tc.want) {
 					t.Errorf("%v, want %q", err, tc.want)
 				}
-				if took > tc.within || len(hints(err)) == 0 {
-					t.Errorf("it took %s; hints: %q", took, hints(err))
+				if took > tc.within || len(hint.Of(err)) == 0 {
+					t.Errorf("it took %s; hints: %q", took, hint.Of(err))
 				}
 			})
 		})
