@@ -27,13 +27,13 @@ const (
 	ExitInterrupted ExitCode = 130
 )
 
-// exitError ends the program with a code and without a word: the result on
-// stdout has said what there is to say (status of a node that is not ready).
+// exitError ends the program with a code and prints nothing: the result on stdout has told the user already
+// (status of a node that is not ready).
 type exitError struct{ code ExitCode }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// refusedError is something that we do not do without being told again.
+// refusedError is what kubecrank does only if the user insists (--force), or not at all.
 type refusedError struct{ err error }
 
 func (e *refusedError) Error() string { return e.err.Error() }

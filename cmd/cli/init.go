@@ -97,7 +97,7 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 }
 
 func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
-	run := &run{app: a, verb: journal.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), patience: opts.patience(in.cfg)}
+	run := &run{app: a, verb: journal.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), probeTimeout: opts.probeTimeout(in.cfg)}
 	if err := run.prepareInit(ctx, in.err, opts.phase); err != nil {
 		return err
 	}
@@ -120,8 +120,8 @@ func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
 	return a.printInit(run, result, opts.phase, opts.format, opts.phase == "")
 }
 
-// patience is how long the machine may be measured: in a run that needs to know, as long as init can spare it.
-func (o initOptions) patience(cfg config.Config) time.Duration {
+// probeTimeout bounds the measurements of the machine (fsync latency, clock). It is 0 if no check needs them.
+func (o initOptions) probeTimeout(cfg config.Config) time.Duration {
 	switch {
 	case o.dryRun || o.phase == "" && slices.Contains(cfg.SkipPhases, preflightPhase):
 		return 0
@@ -135,7 +135,7 @@ func (o initOptions) patience(cfg config.Config) time.Duration {
 
 const preflightPhase = "preflight"
 
-// printInit says what init came to, and what to type next.
+// printInit prints the result of init, and what to type next.
 func (a *app) printInit(r *run, result apply.Result, phase, format string, ready bool) error {
 	summary := r.summary(result, ready)
 	switch format {
@@ -161,7 +161,7 @@ func (a *app) printInit(r *run, result apply.Result, phase, format string, ready
 	return nil
 }
 
-// summary is what init came to, for programs.
+// summary is the result of init for programs.
 func (r *run) summary(result apply.Result, ready bool) initSummary {
 	return initSummary{
 		Ready:      ready,
@@ -174,7 +174,7 @@ func (r *run) summary(result apply.Result, ready bool) initSummary {
 	}
 }
 
-// printChecks is what a user reads who ran the checks alone. Warnings stand among the progress already.
+// printChecks prints the checks that passed, for a user who ran the phase preflight alone. The progress has shown the warnings.
 func printChecks(w io.Writer, checks []plan.Check) {
 	for _, c := range checks {
 		if c.Level == plan.OK {

@@ -19,7 +19,7 @@ type interruptedError struct {
 	goOn []goesOn // the supervisor first; none if no supervisor answers
 }
 
-// goesOn is a process that runs on after a verb was interrupted.
+// goesOn is a process that keeps running after a verb was interrupted.
 type goesOn struct {
 	Name  string           `json:"name"`            // "supervisor", or of a pod
 	PID   int              `json:"pid,omitempty"`   // none while nothing of it runs
@@ -54,8 +54,7 @@ func (e *interruptedError) Hint() string {
 	return fmt.Sprintf("'kill -INT %d' stops the pods and then the supervisor, and keeps all data", e.goOn[0].PID)
 }
 
-// interruptible returns a context that the first SIGINT or SIGTERM ends. The second has the effect that it has on any
-// program: it ends this one at once.
+// interruptible returns a context that the first SIGINT or SIGTERM ends. The second one ends this program at once.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

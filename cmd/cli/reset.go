@@ -114,12 +114,12 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 			return err
 		}
 	}
-	r.began = time.Now() // the user's thinking is no time of ours
+	r.began = time.Now() // do not count the time that the user took to answer
 	result, err := r.apply(ctx)
 	if err != nil {
 		return err
 	}
-	if err := a.stopUnrecorded(ctx, r); err != nil { // it is checked before it is said that all is gone
+	if err := a.stopUnrecorded(ctx, r); err != nil { // check before printReset says that all is gone
 		return err
 	}
 	return a.printReset(r, result, opts.format)
@@ -158,7 +158,7 @@ func (a *app) confirmReset(ctx context.Context, r *run) error {
 	return a.ask(ctx, "All data of the cluster will be lost. Go on?")
 }
 
-// ask returns nil if the answer to a question on the terminal is yes.
+// ask asks a question on the terminal, and returns nil if the answer is yes.
 func (a *app) ask(ctx context.Context, question string) error {
 	w := a.stdio.Err
 	fmt.Fprintf(w, "\n%s [y/N] ", question)
@@ -223,7 +223,7 @@ type resetSummary struct {
 	Running []string `json:"running,omitempty"`
 }
 
-// printReset says what reset came to, and what it left.
+// printReset prints the result of reset, and what it left.
 func (a *app) printReset(r *run, result apply.Result, format string) error {
 	took := time.Since(r.began)
 	w := a.stdio.Out
@@ -237,7 +237,7 @@ func (a *app) printReset(r *run, result apply.Result, format string) error {
 	}
 	switch {
 	case r.facts.History.Records == 0 && result.Changed > 0:
-		fmt.Fprintln(w, "What an earlier reset had not come to is done: nothing of kubecrank's is left.")
+		fmt.Fprintln(w, "Finished what an earlier reset had left: nothing of kubecrank's is left.")
 		return nil
 	case r.facts.History.Records == 0:
 		a.printNoJournal(r.cfg.Paths())

@@ -29,7 +29,7 @@ func Main(ctx context.Context, args []string, stdio Stdio) ExitCode {
 	root := NewRoot(stdio)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if isFlagError(err) { // of a flag before the verb: cobra's traversal does not call the FlagErrorFunc
+	if isFlagError(err) { // cobra does not call the FlagErrorFunc for a flag before the verb
 		err = flagError(cmd, err)
 	}
 	if err != nil {
@@ -49,7 +49,7 @@ type app struct {
 	stdio    Stdio
 	global   globalFlags
 	expiries expiry.Cache
-	fresh    bool // at the gate the root was missing, and others could make it
+	fresh    bool // at the gate the root was missing, and other users could make it
 }
 
 // globalFlags are the flags of every command.
@@ -153,10 +153,10 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 	flags.CountVarP(&g.verbosity, "verbose", "v", "Also show the single steps.")
 }
 
-// load completes the flags of cmd, makes the paths in them absolute, and refuses a node that others can have written.
+// load completes the flags of cmd, makes their paths absolute, and refuses a node that other users can have written.
 func (a *app) load(cmd *cobra.Command) error {
 	if cmd.Name() == cobra.ShellCompRequestCmd || cmd.Name() == cobra.ShellCompNoDescRequestCmd {
-		return nil // a completion that needs the flags calls load for its own command, and says nothing when that fails
+		return nil // a completion that needs the flags calls load for its own command
 	}
 	if err := a.loadSettings(cmd); err != nil {
 		return err
@@ -180,9 +180,8 @@ func (a *app) load(cmd *cobra.Command) error {
 	return a.gate()
 }
 
-// mergeFlags lets every command know its parents' flags before the arguments
-// are walked: cobra's traversal would otherwise take the verb in
-// "kubecrank -q init" for the value of -q.
+// mergeFlags gives every command its parents' flags before cobra reads the arguments. Without them cobra would take the
+// verb in "kubecrank -q init" for the value of -q.
 func mergeFlags(cmd *cobra.Command) {
 	cmd.InheritedFlags()
 	for _, sub := range cmd.Commands() {
@@ -208,16 +207,16 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	return hint.With(err, fmt.Sprintf("%s --help lists the commands", cmd.CommandPath()))
 }
 
-// isFlagError is true for pflag's errors that nobody has looked at yet.
+// isFlagError is true for an error of pflag that flagError has not seen yet.
 func isFlagError(err error) bool {
-	switch err.(type) { //nolint:errorlint // once wrapped, somebody has looked at it
+	switch err.(type) { //nolint:errorlint // flagError wraps what it has seen
 	case *pflag.NotExistError, *pflag.ValueRequiredError, *pflag.InvalidValueError, *pflag.InvalidSyntaxError:
 		return true
 	}
 	return false
 }
 
-// flagError turns pflag's errors into usage errors, and an unknown flag into the nearest one there is.
+// flagError turns an error of pflag into a usage error. For an unknown flag the hint names the nearest flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
@@ -225,7 +224,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		f := invalid.GetFlag()
-		return hint.With(usage("cannot use --%s %s: %w", f.Name, invalid.GetValue(), cause(err)), helpHint(cmd))
+		return hint.With(usage("cannot use --%s %s: %w", f.Name, invalid.GetValue(), flagProblem(err)), helpHint(cmd))
 	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {

@@ -30,8 +30,8 @@ type run struct {
 	verb  string
 	cfg   config.Config
 	began time.Time
-	// patience is how long it may measure (facts.Probe); 0 for a dry-run, which asks nobody.
-	patience time.Duration
+	// probeTimeout bounds the measurements of the machine (facts.Probe). It is 0 in a dry-run, which measures nothing.
+	probeTimeout time.Duration
 	// documents are of the configuration file: they know the lines. Nil without one.
 	documents *config.Documents
 
@@ -49,8 +49,8 @@ type run struct {
 // reported together with all that is wrong otherwise.
 func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) error {
 	probed := func() facts.Probed { return facts.Probed{} }
-	if r.patience > 0 {
-		probed = facts.Probe(ctx, r.cfg, r.patience)
+	if r.probeTimeout > 0 {
+		probed = facts.Probe(ctx, r.cfg, r.probeTimeout)
 	}
 	if err := r.look(ctx); err != nil {
 		return err
@@ -74,8 +74,8 @@ func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) erro
 	return r.planned(phases.Init(r.cfg, r.facts, payload))
 }
 
-// prepareReset computes the plan from the journal. It needs no valid
-// configuration and no components: what is to go is written down.
+// prepareReset computes the plan from the journal. It needs no valid configuration and no components: the journal names
+// what has to go.
 func (r *run) prepareReset(ctx context.Context, found survey) error {
 	if err := r.look(ctx); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (r *run) look(ctx context.Context) (err error) {
 	return err
 }
 
-// planned keeps a plan, and the error that comes beside a plan that is whole.
+// planned keeps a plan. An error that only forbids to apply it becomes the verdict.
 func (r *run) planned(p plan.Plan, err error) error {
 	r.plan = p
 	var (
@@ -107,7 +107,7 @@ func (r *run) planned(p plan.Plan, err error) error {
 	return err
 }
 
-// validate leaves out the fields that could not be parsed: they are empty, and that has been said already.
+// validate leaves out the fields that could not be parsed: flagErr reports them.
 func (r *run) validate(flagErr error) []error {
 	unparsed := map[string]bool{}
 	for _, err := range flatten(flagErr) {
@@ -130,9 +130,8 @@ func (r *run) validate(flagErr error) []error {
 	return errs
 }
 
-// dryRun prints the plan, and says with its exit code whether it could be
-// applied. That it takes another user is not held against it: the plan says so,
-// and any user may look.
+// dryRun prints the plan. Its exit code says whether the plan could be applied, by root if that takes root: any user may
+// look.
 func (r *run) dryRun(format string) error {
 	changes := plan.Diff(r.plan, r.facts.Host())
 	err := r.planRefused()
@@ -221,7 +220,7 @@ func (r *run) apply(ctx context.Context) (result apply.Result, err error) {
 	return result, r.explain(ctx, err)
 }
 
-// recorded makes a verb that brings something up leave its timeline; the function is called with the verb's end.
+// recorded starts recording a bring-up. Call the returned function when the verb ends; it writes the end of the timeline.
 func (r *run) recorded(next apply.Progress) (apply.Progress, func(error) error) {
 	if r.verb != journal.VerbInit {
 		return next, func(error) error { return nil }
@@ -239,7 +238,7 @@ func warn(p *progress, checks []plan.Check) {
 	}
 }
 
-// explain makes of the error of an Apply what a user is to read.
+// explain turns an error of apply.Run into the error that the user reads.
 func (r *run) explain(ctx context.Context, err error) error {
 	var (
 		refused *plan.RefusedError
@@ -261,7 +260,7 @@ func (r *run) explain(ctx context.Context, err error) error {
 	return hint.With(fmt.Errorf("cannot finish %s: %w", r.verb, shorter(err)), r.again())
 }
 
-// again is the hint for a run that did not come to its end.
+// again is the hint for a run that did not finish.
 func (r *run) again() string {
 	if r.verb == journal.VerbReset {
 		return "run it again: it continues"
@@ -270,7 +269,7 @@ func (r *run) again() string {
 		r.app.rootFlag())
 }
 
-// shorter leaves out the description of a step whose error says itself what could not be done.
+// shorter leaves out the description of a step if its error already says what could not be done.
 func shorter(err error) error {
 	var step *apply.StepError
 	if errors.As(err, &step) && strings.HasPrefix(step.Err.Error(), "cannot ") {
@@ -279,9 +278,8 @@ func shorter(err error) error {
 	return err
 }
 
-// lock takes the lock of the node, if the plan can be applied. That another run
-// is at work counts before what is wrong because of that (its ports are taken);
-// but a user who may not write here is told so by preflight.
+// lock takes the lock of the node, if the plan can be applied. Another run that holds the lock is reported before the
+// verdict, because that run may be the reason (it holds the ports). Preflight reports a user who may not write here.
 func (r *run) lock() (*journal.Lock, error) {
 	lock, err := journal.Acquire(r.cfg.Paths(), r.verb)
 	var locked *journal.LockedError

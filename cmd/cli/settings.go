@@ -59,7 +59,7 @@ func (a *app) loadSettings(cmd *cobra.Command) error {
 func (a *app) setFlag(flags *pflag.FlagSet, f *pflag.Flag, v *viper.Viper, file string) error {
 	if value := a.stdio.getenv(envName(f)); value != "" {
 		if err := flags.Set(f.Name, value); err != nil {
-			return fmt.Errorf("cannot use %s: invalid value %q: %w", envName(f), value, cause(err))
+			return fmt.Errorf("cannot use %s: invalid value %q: %w", envName(f), value, flagProblem(err))
 		}
 		return nil
 	}
@@ -78,14 +78,14 @@ func (a *app) setFlag(flags *pflag.FlagSet, f *pflag.Flag, v *viper.Viper, file 
 		return fmt.Errorf("cannot use %q in %s: it takes one value, not a list", f.Name, file)
 	}
 	if err := flags.Set(f.Name, value); err != nil {
-		return fmt.Errorf("cannot use %q in %s: invalid value %q: %w", f.Name, file, value, cause(err))
+		return fmt.Errorf("cannot use %q in %s: invalid value %q: %w", f.Name, file, value, flagProblem(err))
 	}
 	return nil
 }
 
-// cause strips pflag's "invalid argument ... for ... flag", which names a flag
-// that the user may not have typed, and says in words what strconv means.
-func cause(err error) error {
+// flagProblem says in words what is wrong with a flag's value. It leaves out pflag's "invalid argument ... for ... flag":
+// the value may come from the environment or from the settings file.
+func flagProblem(err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		err = invalid.Unwrap()
@@ -103,7 +103,7 @@ func cause(err error) error {
 	return errors.New("not a whole number")
 }
 
-// earlyValue is the value of a flag that says where the settings are, so it cannot stand in them.
+// earlyValue returns the value of a flag that no settings file can set: it is needed to find or to trust that file.
 func (a *app) earlyValue(cmd *cobra.Command, name string) (string, error) {
 	f := cmd.Flags().Lookup(name)
 	if f == nil {
@@ -117,8 +117,8 @@ func (a *app) earlyValue(cmd *cobra.Command, name string) (string, error) {
 	return f.Value.String(), nil
 }
 
-// readSettings reads the settings file, and returns its name, "" when there is none. The file that --settings
-// names is the user's choice; the default one is believed only where nobody else can have written it.
+// readSettings reads the settings file, and returns its name, or "" if there is none. The user chooses the file of
+// --settings. The default file is believed only if no other user can have written it.
 func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	file, err := a.earlyValue(cmd, "settings")
 	if err != nil {
@@ -144,7 +144,7 @@ func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	data, err := a.owners().ReadFile(file, maxSettings)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil // what else is wrong with the root, the verb will say
+		return "", nil // the verb reports any other problem of the root
 	case errors.As(err, new(*trust.Error)) && isNodeless(cmd):
 		return "", nil // nobody has to read it
 	case errors.As(err, new(*trust.Error)):
@@ -159,10 +159,10 @@ func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	return file, nil
 }
 
-// maxSettings is far more than the settings of all flags.
+// maxSettings is the largest settings file in bytes. All flags together need far less.
 const maxSettings = 1 << 20
 
-// checkKeys refuses keys that are no flag of any command: a typing error must not be a silent default.
+// checkKeys refuses keys that are no flag of any command: a typing error must not silently leave the default.
 func checkKeys(root *cobra.Command, v *viper.Viper, file string) error {
 	known := flagNames(root)
 	var errs []error
