@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/survey"
 	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/phases/plan"
@@ -77,12 +78,12 @@ func (a *app) runReset(ctx context.Context, opts resetOptions) error {
 		cfg.IgnorePreflightErrors = append(cfg.IgnorePreflightErrors, strings.ToLower(name))
 	}
 	r := &run{app: a, verb: journal.VerbReset, cfg: cfg, began: time.Now()}
-	found, err := a.survey(ctx, cfg.Paths())
+	found, err := survey.Look(ctx, a.global.root)
 	if err != nil {
 		return err
 	}
 	err = r.prepareReset(ctx, found)
-	if damaged := errors.As(err, new(*journal.Error)); (err == nil && r.facts.History.Records == 0 || damaged) && found.runs() {
+	if damaged := errors.As(err, new(*journal.Error)); (err == nil && r.facts.History.Records == 0 || damaged) && found.Runs() {
 		return a.resetUnrecorded(ctx, r, found, opts)
 	} else if damaged {
 		return r.damaged(err)

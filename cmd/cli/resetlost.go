@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kubecrank/kubecrank/cmd/hint"
+	"github.com/kubecrank/kubecrank/cmd/survey"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases/apply"
 	"github.com/kubecrank/kubecrank/phases/journal"
@@ -13,7 +14,7 @@ import (
 
 // resetUnrecorded is reset where the journal is lost or damaged, and something
 // runs. It stops that, if it is asked to, and removes no file: nobody knows who made which.
-func (a *app) resetUnrecorded(ctx context.Context, r *run, found survey, opts resetOptions) error {
+func (a *app) resetUnrecorded(ctx context.Context, r *run, found survey.Found, opts resetOptions) error {
 	if opts.dryRun {
 		return a.printUnrecorded(r, found, opts.format, false)
 	}
@@ -24,7 +25,7 @@ func (a *app) resetUnrecorded(ctx context.Context, r *run, found survey, opts re
 			return refused
 		}
 		fmt.Fprintf(a.stdio.Err, "%s: %s.\n", r.verb, r.why())
-		for _, line := range found.lines() {
+		for _, line := range found.Lines() {
 			fmt.Fprintf(a.stdio.Err, "  stop %s\n", line)
 		}
 		if err := a.ask(ctx, "They will be stopped, and no file is removed. Go on?"); err != nil {
@@ -40,7 +41,7 @@ func (a *app) resetUnrecorded(ctx context.Context, r *run, found survey, opts re
 	}
 	if !a.global.quiet {
 		fmt.Fprintln(a.stdio.Err, "Stopped:")
-		for _, line := range found.lines() {
+		for _, line := range found.Lines() {
 			fmt.Fprintf(a.stdio.Err, "  %s\n", line)
 		}
 	}
@@ -74,11 +75,11 @@ func (r *run) damaged(err error) error {
 }
 
 // printUnrecorded says what was stopped, or with a dry-run would be, and what is left because nobody knows who made it.
-func (a *app) printUnrecorded(r *run, found survey, format string, stopped bool) error {
+func (a *app) printUnrecorded(r *run, found survey.Found, format string, stopped bool) error {
 	left := places(r.cfg.Paths())
 	if format == "json" {
 		return writeJSON(a.stdio.Out, resetSummary{Seconds: inSeconds(time.Since(r.began)), Phases: []phaseTime{}, Left: left,
-			Running: found.lines()})
+			Running: found.Lines()})
 	}
 	w := a.stdio.Out
 	verb := "These run, and would be stopped"
@@ -86,7 +87,7 @@ func (a *app) printUnrecorded(r *run, found survey, format string, stopped bool)
 		verb = "Stopped"
 	}
 	fmt.Fprintf(w, "%s:\n", verb)
-	for _, line := range found.lines() {
+	for _, line := range found.Lines() {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
 	fmt.Fprintf(w, "\nNo file is removed: %s.\n", r.why())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/cmd/record"
+	"github.com/kubecrank/kubecrank/cmd/survey"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
 	"github.com/kubecrank/kubecrank/phases/apply"
@@ -76,11 +77,11 @@ func (r *run) prepareInit(ctx context.Context, flagErr error, phase string) erro
 
 // prepareReset computes the plan from the journal. It needs no valid configuration and no components: the journal names
 // what has to go.
-func (r *run) prepareReset(ctx context.Context, found survey) error {
+func (r *run) prepareReset(ctx context.Context, found survey.Found) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
-	r.facts.Unrecorded = found.runs()
+	r.facts.Unrecorded = found.Runs()
 	return r.planned(phases.Reset(r.cfg, r.facts))
 }
 
