@@ -52,7 +52,7 @@ func writeProblems(w io.Writer, problems []error) {
 	}
 }
 
-// indented puts the lines after the first one below it, as far as they do not say where they want to be.
+// indented puts a prefix before each line but the first.
 func indented(text, prefix string) string {
 	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+prefix)
 }

@@ -70,8 +70,7 @@ func (a *app) gate() error {
 	return a.gateEntries(paths.Manifests, paths.Components)
 }
 
-// gateEntries checks what is in directories of which each entry is believed: a manifest that
-// was moved there still belongs to whoever wrote it.
+// gateEntries checks each entry of a directory: a manifest that was moved there still belongs to the user who wrote it.
 func (a *app) gateEntries(dirs ...string) error {
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)

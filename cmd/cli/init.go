@@ -97,7 +97,8 @@ func completePhases(*cobra.Command, []string, string) ([]cobra.Completion, cobra
 }
 
 func (a *app) runInit(ctx context.Context, in input, opts initOptions) error {
-	run := &run{app: a, verb: journal.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(), probeTimeout: opts.probeTimeout(in.cfg)}
+	run := &run{app: a, verb: journal.VerbInit, cfg: in.cfg, documents: in.documents, began: time.Now(),
+		probeTimeout: opts.probeTimeout(in.cfg)}
 	if err := run.prepareInit(ctx, in.err, opts.phase); err != nil {
 		return err
 	}
@@ -191,6 +192,6 @@ type initSummary struct {
 	Phases     []phaseTime `json:"phases"`
 	Kubeconfig string      `json:"kubeconfig"`
 	Endpoint   string      `json:"endpoint"`
-	// Checks are all results of preflight, as far as it was run.
+	// Checks are the results of the preflight checks that ran.
 	Checks []plan.Check `json:"checks"`
 }

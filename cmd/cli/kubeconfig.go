@@ -198,7 +198,7 @@ func clusterCA(paths config.Paths, f facts.Facts, withKey bool) (pki.Pair, error
 	return pair, pki.Locate(err, paths.PKI)
 }
 
-// userWarnings are about what works, but hardly as it was meant.
+// userWarnings are about options that work, but probably not as the user expects.
 func userWarnings(opts userOptions, ca pki.Pair, now time.Time) []string {
 	var all []string
 	cert := ca.Certificate()

@@ -12,8 +12,8 @@ import (
 	"github.com/kubecrank/kubecrank/phases/journal"
 )
 
-// resetUnrecorded is reset where the journal is lost or damaged, and something
-// runs. It stops that, if it is asked to, and removes no file: nobody knows who made which.
+// resetUnrecorded is reset with a lost or damaged journal while something runs. It stops what runs, with --force or a yes,
+// and removes no file: no record says who made which.
 func (a *app) resetUnrecorded(ctx context.Context, r *run, found survey.Found, opts resetOptions) error {
 	if opts.dryRun {
 		return a.printUnrecorded(r, found, opts.format, false)
@@ -64,7 +64,7 @@ func (a *app) stopLocked(ctx context.Context, r *run) error {
 	return lock.Release()
 }
 
-// damaged adds to the error of a journal what it still says, and what nobody knows.
+// damaged adds to the error of a journal how much of it can be read.
 func (r *run) damaged(err error) error {
 	known := len(r.facts.History.Owned)
 	if known == 0 {
@@ -74,7 +74,8 @@ func (r *run) damaged(err error) error {
 		"nothing was removed: up to there the journal names %d paths that kubecrank made; what it says behind that is not known", known))
 }
 
-// printUnrecorded says what was stopped, or with a dry-run would be, and what is left because nobody knows who made it.
+// printUnrecorded says what was stopped, or would be in a dry-run, and which directories stay because no record says who
+// made them.
 func (a *app) printUnrecorded(r *run, found survey.Found, format string, stopped bool) error {
 	left := places(r.cfg.Paths())
 	if format == "json" {

@@ -1,5 +1,5 @@
-// Package cli is the command line: one file per verb, each of which parses
-// flags into an options struct and then runs on plain values.
+// Package cli is the command line: one file per verb. A verb is a descriptor
+// (verb.go) and a function that runs on plain values.
 //
 //	args, KUBECRANK_*, settings file --cobra, viper--> flags --> config.Config
 //	                                                               |

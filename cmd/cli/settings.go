@@ -146,7 +146,7 @@ func (a *app) readSettings(cmd *cobra.Command, v *viper.Viper) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil // the verb reports any other problem of the root
 	case errors.As(err, new(*trust.Error)) && isNodeless(cmd):
-		return "", nil // nobody has to read it
+		return "", nil // the verb does not need it
 	case errors.As(err, new(*trust.Error)):
 		return "", err
 	case err != nil:

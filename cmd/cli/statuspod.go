@@ -25,7 +25,7 @@ type podDetails struct {
 	Events            []runtime.Event      `json:"events"`
 }
 
-// isNamed says whether a name that somebody typed means this pod.
+// isNamed says whether a name on the command line means this pod.
 func isNamed(p runtime.PodStatus, name string) bool {
 	return p.Name == name || p.Name+"_"+p.Namespace == name
 }
@@ -179,7 +179,7 @@ func printEvents(w io.Writer, indent string, events []runtime.Event, first func(
 	return t.Flush()
 }
 
-// object is whom an event is about.
+// object names what an event is about.
 func object(e runtime.Event) string {
 	switch {
 	case e.Pod == "":
@@ -306,7 +306,7 @@ func (a *app) followEvents(ctx context.Context, client *supervisor.Client, opts 
 				object(e), firstOf(e.Message))
 		}
 		if failed != nil {
-			stop() // nobody reads any more
+			stop() // the reader has gone
 		}
 	})
 	if ctx.Err() != nil && failed == nil {

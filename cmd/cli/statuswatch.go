@@ -87,7 +87,7 @@ func (a *app) whenChanged(show func(st runtime.Status) error) func(st runtime.St
 	}
 }
 
-// tellLost says that nobody answers, where the output is for programs.
+// tellLost reports on stderr that no supervisor answers; stdout is for programs.
 func (a *app) tellLost(err error) error {
 	_, werr := fmt.Fprintln(a.stdio.Err, printable.String(err.Error()))
 	return werr

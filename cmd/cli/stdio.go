@@ -49,13 +49,13 @@ func isTTY(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// width is the number of columns of a terminal, 80 when nobody knows.
+// width is the number of columns of a terminal, 80 if it is not known.
 func (s Stdio) width(stream any) int {
 	width, _ := s.size(stream)
 	return width
 }
 
-// size is the number of columns and lines of a terminal, 80 and 24 when nobody knows.
+// size is the number of columns and lines of a terminal, 80 and 24 if they are not known.
 func (s Stdio) size(stream any) (width, height int) {
 	if f, ok := stream.(interface{ Fd() uintptr }); ok {
 		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 0 {
