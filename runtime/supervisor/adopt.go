@@ -122,7 +122,8 @@ func (s *supervisor) startMember(full string, cur *runtime.Pod, begin func(*pod)
 func (p *pod) adoptFinished(cur *runtime.Pod, rec *record) {
 	p.adoptSpec(cur)
 	p.want = cur
-	p.state, p.phase, p.inited = podFinished, rec.Phase, true
+	p.phase, p.progress = rec.Phase, podRunning
+	p.transition(podFinished)
 	for _, c := range p.containers {
 		cr := rec.Containers[c.spec.Name]
 		c.state, c.exit, c.began = ctrExited, cr.Exit, true
@@ -132,7 +133,7 @@ func (p *pod) adoptFinished(cur *runtime.Pod, rec *record) {
 // adopt puts the machine where an earlier supervisor's was.
 func (p *pod) adopt(found []runtime.Found, rec *record) {
 	cur := p.cur
-	p.state, p.want = podRunning, cur
+	p.want = cur
 	byName := map[string]runtime.Found{}
 	alive, mainAlive := 0, false
 	for i, f := range found {
@@ -151,9 +152,16 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 			mainAlive = mainAlive || !c.init
 		}
 	}
-	p.dormant = alive == 0
+	if alive == 0 {
+		p.progress = podHeld
+		p.transition(podHeld)
+	} else {
+		p.transition(podAdopting)
+	}
 	// Init containers are not run again while anything that came after them runs (statement 57).
-	p.inited = mainAlive || alive > 0 && rec != nil && rec.Inited
+	if mainAlive || alive > 0 && rec != nil && rec.Inited {
+		p.progress = podRunning
+	}
 	for _, c := range p.containers {
 		var cr *containerRecord
 		if rec != nil {
@@ -165,7 +173,7 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 		switch f, ok := byName[c.spec.Name]; {
 		case ok && !f.Exited:
 			p.adoptRunning(c, f, cr)
-		case c.init && !c.sidecar && (p.inited || alive > 0 && cr != nil && cr.Exit != nil && !initFailed(cr.Exit)):
+		case c.init && !c.sidecar && (p.progress == podRunning || alive > 0 && cr != nil && cr.Exit != nil && !initFailed(cr.Exit)):
 			c.state = ctrExited
 			c.exit = &runtime.Exit{}
 			if cr != nil && cr.Exit != nil {

@@ -53,6 +53,7 @@ func newBench(t *testing.T, rt *fakeRuntime, change func(*Options)) *bench {
 	t.Helper()
 	b := &bench{t: t, rt: rt, src: &fakeSource{"/m", make(chan source.Update)}, done: make(chan struct{}), probes: map[string]func() (outcome, string){}}
 	opts := Options{Runtime: rt, RuntimeName: "fake", Sources: []source.Source{b.src}, NewCheck: b.newCheck}
+	opts.Log = tableCheck{t}
 	if change != nil {
 		change(&opts)
 	}

@@ -126,13 +126,9 @@ func (p *pod) current(c *container, run int) bool {
 // the spec. One start, with its postStart hook, ends before the next begins, as in the kubelet. It looks
 // at the state and not at what happened, so that it can be called at any time.
 func (p *pod) advance() {
-	if p.state != podRunning || p.leaving() && p.mayStop {
-		return
-	}
-	if p.sandbox == nil {
-		return // an adopted pod whose sandbox is still to come
-	}
-	if p.held() {
+	switch p.state {
+	case podInitializing, podRunning, podLeaving:
+	default:
 		return
 	}
 	for _, c := range p.containers {
@@ -175,7 +171,7 @@ func (p *pod) mainsLeft() bool {
 
 // initialize runs the init containers and says whether they have done their work (statements 56, 58).
 func (p *pod) initialize() bool {
-	if p.inited {
+	if p.progress == podRunning {
 		return true
 	}
 	for _, c := range p.containers {
@@ -197,7 +193,8 @@ func (p *pod) initialize() bool {
 			return false
 		}
 	}
-	p.inited = true
+	p.progress = podRunning
+	p.goOn()
 	return true
 }
 
@@ -222,7 +219,6 @@ func (p *pod) outcome() runtime.PodState {
 
 // start starts a container, for the first time or again.
 func (p *pod) start(c *container) {
-	p.dormant = false
 	c.stopTimer()
 	if c.began || !c.failedAt.IsZero() {
 		c.backOff.restarted(c.failedAt, time.Now(), p.limits)

@@ -45,7 +45,7 @@ func (p *pod) onDeadline(e evDeadline) {
 		p.event(nil, runtime.Normal, runtime.ReasonDeadlineExceeded, deadlineMessage)
 	}
 	switch p.state {
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning, podLeaving:
 		fail()
 		p.stop(thenFinish)
 	case podStopping: // for another reason, which does not matter any more

@@ -102,7 +102,7 @@ func (p *pod) onExited(e evExited) {
 	switch p.state {
 	case podStopping:
 		p.stopNext()
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning, podLeaving:
 		p.afterExit(c)
 	default:
 	}

@@ -12,19 +12,6 @@ import (
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
-// podState is the state of a pod's machine.
-type podState string
-
-const (
-	podIdle     podState = "Idle"     // nothing wanted, nothing there
-	podWaiting  podState = "Waiting"  // wanted; those before it have not started, or opening it failed a moment ago
-	podOpening  podState = "Opening"  // Runtime.OpenPod is under way
-	podRunning  podState = "Running"  // open: containers are started, run and are started again
-	podStopping podState = "Stopping" // containers are being stopped, then goes on with after
-	podClosing  podState = "Closing"  // Sandbox.Close is under way
-	podFinished podState = "Finished" // all containers ended, and none is to be started again
-)
-
 // afterStop says what follows when all containers of a stopping pod are gone.
 type afterStop string
 
@@ -38,19 +25,61 @@ const (
 // pod runs what is wanted under one full name, one content after the other and never two at once
 // (statement 44). One goroutine owns it; everything else reaches it as an event.
 //
-//	           want            permit, timer        opened
-//	Idle ------------> Waiting -----------> Opening --------> Running <----------------+
-//	 ^                  ^   ^                 |  |              |  |  \                 |
-//	 |                  |   +---- failed -----+  | want other,  |  |   all ended         | restart:
-//	 |  nothing wanted  |                        | nothing      |  |     |               | nothing runs
-//	 |                  | successor              v              |  |     v               |
-//	 +--- closed -------+-------- Closing <------+              |  |  Finished            |
-//	                                 ^                          |  |     |               |
-//	                                 |     want other, nothing  |  +-----|--> Stopping ---+
-//	                                 +-- nothing runs -- Stopping <------+       |
-//	                                                                             +- sidecars gone -> Finished
+// Its states and the ways between them, as TestPicture makes them from podTransitions:
 //
-// A sandbox that has ended by itself leads from Running through Stopping and Closing to Opening again.
+//	Idle
+//	  --> Waiting       wanted, and pods before it have not started (event Waiting)
+//	  --> Opening       wanted, and may start
+//	  --> Held          adopted, and nothing of it is alive
+//	  --> Adopting      adopted, and something of it is alive
+//	  --> Finished      adopted, and it had finished before
+//	  --> Closing       adopted, and only its record is left
+//	Waiting
+//	  --> Opening       wanted, and may start
+//	  --> Idle          not wanted any more
+//	Opening
+//	  --> Initializing  opened
+//	  --> Closing       opened, and not wanted any more
+//	  --> Retrying      opening failed
+//	Retrying
+//	  --> Opening       the delay is over
+//	  --> Waiting       wanted, and pods before it have not started
+//	  --> Idle          not wanted any more
+//	Held
+//	  --> Initializing  its turn, and it is open
+//	  --> Adopting      its turn, and it is not open yet
+//	  --> Stopping      must go
+//	Adopting
+//	  --> Initializing  opened, and init containers are left
+//	  --> Running       opened
+//	  --> Leaving       opened, and must go when others have ended
+//	  --> Stopping      must go, or restarts
+//	Initializing
+//	  --> Running       all init containers have ended
+//	  --> Leaving       must go when others have ended
+//	  --> Stopping      an init container failed, must go, or restarts
+//	Running
+//	  --> Leaving       must go when others have ended
+//	  --> Stopping      all containers ended, must go, or restarts
+//	Leaving
+//	  --> Initializing  wanted again, and init containers are left
+//	  --> Running       wanted again
+//	  --> Stopping      the others have ended, or it restarts
+//	Stopping
+//	  --> Closing       nothing runs, and it goes (event Stopped)
+//	  --> Closing       nothing runs, and it gets a new sandbox
+//	  --> Initializing  nothing runs, and it restarts
+//	  --> Held          nothing runs, and it restarts in its turn
+//	  --> Adopting      nothing runs, and it restarts; it is not open
+//	  --> Leaving       nothing runs, and it restarts; must go when others have ended
+//	  --> Finished      nothing runs, and nothing is left to run (event Completed)
+//	Finished
+//	  --> Closing       must go, or restarts in a new sandbox
+//	  --> Initializing  restarts
+//	  --> Adopting      restarts; it is not open
+//	  --> Leaving       restarts; must go when others have ended
+//	Closing
+//	  --> Idle          closed; what is wanted now is looked at
 //
 // An event that a state does not expect is ignored on purpose: it is about a container, a sandbox or
 // a timer of an earlier time. That is what the default arms below stand for.
@@ -62,28 +91,25 @@ type pod struct {
 	told     report // what the supervisor was told last
 	seq      int    // of the last evWant
 
-	state    podState
-	want     *runtime.Pod // what shall run; nil for nothing
-	cur      *runtime.Pod // what the containers below were made of; nil while nothing is there
-	mayStart bool         // want may be started
-	mayStop  bool         // cur may be stopped
-	sandbox  runtime.Sandbox
-	// sandboxEnded says that the sandbox has ended by itself, and can hold no containers.
-	sandboxEnded bool
-	closers      []runtime.Closer // records of found containers that have no sandbox of ours
-	containers   []*container     // init containers, then containers, in the order of the spec
-	after        afterStop
-	stopBegan    time.Time
-	phase        runtime.PodState // PodSucceeded or PodFailed when finished
-	inited       bool             // the init containers have done their work in this sandbox
-	dormant      bool             // adopted with nothing alive, as after a reboot: it starts in its turn, like a new pod
-	opens        int              // failed attempts to open in a row
-	timer        *time.Timer
-	timers       int // counts them; an event of an earlier one is stale
-	waitingFor   string
-	source       *container // the one whose restart rule restarts all
-	openedAt     time.Time  // when cur was first opened
-	deadline     *time.Timer
+	state      podState
+	want       *runtime.Pod // what shall run; nil for nothing
+	cur        *runtime.Pod // what the containers below were made of; nil while nothing is there
+	mayStart   bool         // want may be started
+	mayStop    bool         // cur may be stopped
+	sandbox    runtime.Sandbox
+	closers    []runtime.Closer // what must be closed and holds no containers: a sandbox that has ended, a record that was found
+	containers []*container     // init containers, then containers, in the order of the spec
+	after      afterStop
+	stopBegan  time.Time
+	phase      runtime.PodState // PodSucceeded or PodFailed when finished
+	progress   podState         // Held, Initializing or Running: how far the containers are, also while it is adopted, leaves or stops
+	opens      int              // failed attempts to open in a row
+	timer      *time.Timer
+	timers     int // counts them; an event of an earlier one is stale
+	waitingFor string
+	source     *container // the one whose restart rule restarts all
+	openedAt   time.Time  // when cur was first opened
+	deadline   *time.Timer
 
 	startedAt, readyAt time.Time
 	wasReady           bool
@@ -164,16 +190,18 @@ func (p *pod) onWant(e evWant) {
 	waitedFor := p.waitingFor
 	p.want, p.mayStart, p.mayStop, p.waitingFor, p.seq = e.pod, e.start, e.stop, e.waitingFor, e.seq
 	switch p.state {
-	case podIdle, podWaiting:
+	case podIdle, podWaiting, podRetrying:
 		p.tryOpen()
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning, podLeaving:
 		switch {
 		case p.leaving() && p.mayStop:
 			p.stop(thenClose)
-		case p.held() && p.waitingFor != waitedFor:
-			p.event(nil, runtime.Normal, runtime.ReasonWaiting, "Waiting for "+p.waitingFor)
-		case p.dormant:
-			p.advance()
+		case p.state == podHeld && !p.mayStart && p.waitingFor != waitedFor:
+			p.tell(runtime.ReasonWaiting)
+		case p.state == podHeld:
+			p.takeTurn()
+		case p.state != podAdopting:
+			p.goOn()
 		}
 	case podFinished:
 		if p.leaving() && p.mayStop {
@@ -187,14 +215,34 @@ func (p *pod) onWant(e evWant) {
 	}
 }
 
-// held says that the pod waits for its turn though it is not new.
-func (p *pod) held() bool { return p.state == podRunning && p.dormant && !p.mayStart }
+// goOn enters the state in which the containers go on from where they are.
+func (p *pod) goOn() {
+	switch {
+	case p.progress == podHeld:
+		p.transition(podHeld)
+	case p.sandbox == nil:
+		p.transition(podAdopting)
+	case p.leaving():
+		p.transition(podLeaving)
+	default:
+		p.transition(p.progress)
+	}
+}
+
+// takeTurn starts an adopted pod of which nothing is alive, if the others allow it.
+func (p *pod) takeTurn() {
+	if p.mayStart {
+		p.progress = podInitializing
+		p.goOn()
+		p.advance()
+	}
+}
 
 // adoptSpec makes the containers of a pod that nothing runs of yet. Under the same UID restart counts
 // go on (statement 47), and a changed content starts with no back-off (statement 54).
 func (p *pod) adoptSpec(pod *runtime.Pod) {
 	counts := p.records.counts(p.fullName, pod.UID)
-	p.cur, p.inited, p.phase, p.lastExit = pod, false, "", ""
+	p.cur, p.progress, p.phase, p.lastExit = pod, podInitializing, "", ""
 	p.openedAt = time.Now()
 	p.startedAt, p.readyAt, p.wasReady = time.Time{}, time.Time{}, false
 	p.containers = newContainers(pod, counts)
@@ -203,7 +251,8 @@ func (p *pod) adoptSpec(pod *runtime.Pod) {
 // stop stops all containers, mains first, then sidecars in reverse order (statement 58).
 func (p *pod) stop(after afterStop) {
 	p.stopTimer()
-	p.state, p.after, p.stopBegan = podStopping, after, time.Now()
+	p.transition(podStopping)
+	p.after, p.stopBegan = after, time.Now()
 	for _, c := range p.containers {
 		c.stopTimer()
 		if after != thenReopen && (c.state == ctrBackOff || c.state == ctrWaiting && after != thenRestart) {
@@ -241,8 +290,10 @@ func (p *pod) stopNext() {
 func (p *pod) stopped() {
 	switch p.after {
 	case thenRestart:
-		p.inited = false
-		p.state = podRunning
+		if p.progress != podHeld {
+			p.progress = podInitializing
+		}
+		p.goOn()
 		for _, c := range p.containers {
 			if c == p.source {
 				p.again(c) // else one that always ends so would restart all of them without pause
@@ -252,22 +303,18 @@ func (p *pod) stopped() {
 		}
 		p.source = nil
 		p.advance()
-	case thenReopen:
-		p.close()
 	case thenFinish:
 		p.finish()
-	default:
-		p.event(nil, runtime.Normal, runtime.ReasonStopped, "Stopped")
+	default: // thenClose, thenReopen
 		p.close()
 	}
 }
 
 func (p *pod) finish() {
-	p.state = podFinished
 	if p.phase == "" {
 		p.phase = p.outcome()
 	}
-	p.event(nil, runtime.Normal, runtime.ReasonCompleted, "All containers have ended: "+string(p.phase))
+	p.transition(podFinished)
 	if p.leaving() && p.mayStop {
 		p.close()
 	}
@@ -276,14 +323,14 @@ func (p *pod) finish() {
 // onRestart stops all containers and starts them again, whatever the restart policy says.
 func (p *pod) onRestart() {
 	switch p.state {
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning, podLeaving:
 		p.event(nil, runtime.Normal, runtime.ReasonKilling, "Restarting all containers, as asked for")
 		p.source = nil
 		p.stop(thenRestart)
 	case podFinished:
 		p.openedAt = time.Now()
 		p.armDeadline()
-		if p.sandboxEnded {
+		if len(p.closers) > 0 { // its sandbox has ended
 			p.after = thenReopen
 			p.close()
 			return

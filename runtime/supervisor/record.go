@@ -212,7 +212,7 @@ func (p *pod) record() {
 		return
 	}
 	rec := &record{Version: recordVersion, Pod: p.cur.Pod, Source: p.cur.Source, Origin: p.cur.Origin, Hash: p.cur.Hash,
-		Inited: p.inited, OpenedAt: p.openedAt, Containers: map[string]containerRecord{}}
+		Inited: p.progress == podRunning, OpenedAt: p.openedAt, Containers: map[string]containerRecord{}}
 	if p.state == podFinished {
 		rec.Phase = p.phase
 	}

@@ -19,16 +19,14 @@ func (p *pod) tryOpen() {
 	}
 	switch {
 	case p.want == nil:
-		p.state, p.opens = podIdle, 0
+		p.opens = 0
+		p.transition(podIdle)
 		return
 	case !p.mayStart:
-		if p.state != podWaiting && p.waitingFor != "" {
-			p.event(nil, runtime.Normal, runtime.ReasonWaiting, "Waiting for "+p.waitingFor)
-		}
-		p.state = podWaiting
+		p.transition(podWaiting)
 		return
 	}
-	p.state = podOpening
+	p.transition(podOpening)
 	p.openSandbox(p.want)
 }
 
@@ -47,7 +45,7 @@ func (p *pod) onOpened(e evOpened) {
 			return
 		}
 		p.opens, p.problem = 0, ""
-		p.sandbox, p.sandboxEnded = e.sandbox, false
+		p.sandbox = e.sandbox
 		if p.cur == nil { // else its sandbox has ended, and its containers are known
 			p.adoptSpec(e.pod)
 		}
@@ -55,18 +53,23 @@ func (p *pod) onOpened(e evOpened) {
 			p.close()
 			return
 		}
-		p.state = podRunning
+		p.goOn()
 		p.armDeadline()
 		p.watchSandbox()
 		p.advance()
-	case podRunning: // an adopted pod
+	case podHeld, podAdopting:
 		if e.err != nil {
 			p.openFailed(e)
 			return
 		}
 		p.opens, p.problem = 0, ""
-		p.sandbox, p.sandboxEnded, p.closers = e.sandbox, false, nil
+		p.sandbox, p.closers = e.sandbox, nil
 		p.watchSandbox()
+		if p.state == podHeld {
+			p.takeTurn()
+			return
+		}
+		p.goOn()
 		p.advance()
 	case podStopping: // an adopted pod that is being stopped already
 		if e.err == nil {
@@ -84,7 +87,7 @@ func (p *pod) openFailed(e evOpened) {
 	p.problem = fmt.Sprintf("cannot open the pod: %v%s", e.err, remedy(e.err))
 	p.event(nil, runtime.Warning, runtime.ReasonFailedSandbox, "Failed to create pod sandbox: "+e.err.Error())
 	if p.state == podOpening {
-		p.state = podWaiting
+		p.transition(podRetrying)
 		if p.want == nil || p.want.Hash != e.pod.Hash {
 			p.tryOpen() // the failure is of something that is no longer wanted
 			return
@@ -132,9 +135,9 @@ func (p *pod) onRetry(e evRetry) {
 	}
 	p.stopTimer()
 	switch p.state {
-	case podWaiting:
+	case podWaiting, podRetrying:
 		p.tryOpen()
-	case podRunning:
+	case podHeld, podAdopting:
 		if p.sandbox == nil {
 			p.openSandbox(p.cur)
 		}
@@ -146,7 +149,7 @@ func (p *pod) onRetry(e evRetry) {
 
 // close gives back the sandbox. What it was is remembered for its restart counts.
 func (p *pod) close() {
-	p.state = podClosing
+	p.transition(podClosing)
 	sandbox, closers := p.sandbox, p.closers
 	p.async(func(ctx context.Context) event {
 		var err error
@@ -174,7 +177,7 @@ func (p *pod) onClosed(e evClosed) {
 		}
 		p.opens, p.problem = 0, ""
 		p.sandbox, p.closers = nil, nil
-		p.state = podIdle
+		p.transition(podIdle)
 		if p.after == thenReopen && !p.leaving() {
 			p.reset()
 		} else {
@@ -218,9 +221,15 @@ func (p *pod) onSandboxEnded(e evSandbox) {
 	if p.sandbox != e.sandbox {
 		return // it was closed, and that is why
 	}
-	p.sandboxEnded = true
-	if p.state != podRunning {
-		return // it is being closed, or was kept for nothing but its logs
+	switch {
+	case p.state == podClosing:
+		return
+	case p.state == podStopping && p.after == thenRestart:
+		p.after = thenReopen
+	}
+	p.sandbox, p.closers = nil, append(p.closers, e.sandbox)
+	if !p.state.open() {
+		return // it stops, or was kept for nothing but its logs
 	}
 	again, begun := false, false
 	for _, c := range p.containers {
@@ -243,7 +252,7 @@ func (p *pod) onSandboxEnded(e evSandbox) {
 
 // reset makes the containers ready to start in a new sandbox. What waits for its back-off goes on waiting.
 func (p *pod) reset() {
-	p.inited, p.phase = false, ""
+	p.progress, p.phase = podInitializing, ""
 	for _, c := range p.containers {
 		switch {
 		case c.state == ctrBackOff && !c.init && !c.unstarted:

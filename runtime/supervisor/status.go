@@ -15,7 +15,7 @@ func (p *pod) publish() {
 		p.readyAt = time.Now()
 		p.problem = ""
 		p.event(nil, runtime.Normal, runtime.ReasonReady, "All containers are ready")
-	case !ready && p.wasReady && p.state == podRunning:
+	case !ready && p.wasReady && p.state.open():
 		p.event(nil, runtime.Warning, runtime.ReasonNotReady, "Not all containers are ready")
 	}
 	p.wasReady = ready
@@ -37,11 +37,8 @@ func (p *pod) isReady() bool {
 	switch p.state {
 	case podFinished:
 		return p.phase == runtime.PodSucceeded
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning:
 	default:
-		return false
-	}
-	if p.leaving() {
 		return false
 	}
 	for _, c := range p.containers {
@@ -58,7 +55,7 @@ func (p *pod) hasStarted() bool {
 	switch p.state {
 	case podFinished:
 		return true
-	case podRunning:
+	case podHeld, podAdopting, podInitializing, podRunning, podLeaving:
 	default:
 		return false
 	}
@@ -90,7 +87,7 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 	if ready {
 		s.ReadyAt = timePointer(p.readyAt)
 	}
-	if (p.state == podWaiting && !p.mayStart || p.held()) && p.waitingFor != "" {
+	if (p.state == podWaiting || p.state == podRetrying || p.state == podHeld) && !p.mayStart && p.waitingFor != "" {
 		s.Message = "waiting for " + p.waitingFor
 	}
 	for _, c := range p.containers {
@@ -118,22 +115,19 @@ func (p *pod) makeStatus(ready bool) *runtime.PodStatus {
 // stateName is the pod's state in the words of runtime.PodStatus.
 func (p *pod) stateName() runtime.PodState {
 	switch p.state {
-	case podWaiting:
+	case podWaiting, podRetrying:
 		if !p.mayStart {
 			return runtime.PodWaiting
 		}
 		return runtime.PodPending
 	case podOpening:
 		return runtime.PodStarting
-	case podStopping, podClosing:
+	case podLeaving, podStopping, podClosing:
 		return runtime.PodStopping
 	case podFinished:
 		return p.phase
-	case podRunning:
-		switch {
-		case p.leaving():
-			return runtime.PodStopping
-		case p.held():
+	case podHeld, podAdopting, podInitializing, podRunning:
+		if p.state == podHeld && !p.mayStart {
 			return runtime.PodWaiting
 		}
 		for _, c := range p.containers {
