@@ -48,6 +48,7 @@ const (
 //	Held
 //	  --> Initializing  its turn, and it is open
 //	  --> Adopting      its turn, and it is not open yet
+//	  --> Leaving       its turn, and it must go when others have ended
 //	  --> Stopping      must go
 //	Adopting
 //	  --> Initializing  opened, and init containers are left
@@ -76,6 +77,7 @@ const (
 //	Finished
 //	  --> Closing       must go, or restarts in a new sandbox
 //	  --> Initializing  restarts
+//	  --> Held          restarts in its turn
 //	  --> Adopting      restarts; it is not open
 //	  --> Leaving       restarts; must go when others have ended
 //	Closing
