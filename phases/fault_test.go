@@ -44,7 +44,7 @@ func snapshot(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			return err
 		}
-		uid, gid := resource.Owner(info)
+		uid, gid := resource.OwnerOf(info)
 		entry := fmt.Sprintf("%s %d:%d", info.Mode(), uid, gid)
 		if info.Mode().IsRegular() {
 			data, err := os.ReadFile(path)

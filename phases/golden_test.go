@@ -142,23 +142,23 @@ func TestInitPlanExternalEtcd(t *testing.T) {
 // The plan of reset: in reverse, our own directories last, what was there before named and left.
 func TestResetPlan(t *testing.T) {
 	f := bareMachine()
-	made := func(order int, kind resource.MadeKind, path string) resource.Owned {
-		return resource.Owned{Made: resource.Made{Kind: kind, Path: path}, Done: true, Order: order, Sums: []string{"aa"}}
+	made := func(order int, kind resource.Kind, path string) resource.Claim {
+		return resource.Claim{Resource: resource.Resource{Kind: kind, Key: path}, Done: true, Order: order, Sums: []string{"aa"}}
 	}
-	f.History = journal.History{Records: 9, Verb: "init", Done: true, SetUp: true, Before: map[string]resource.Made{
-		"/var/log/pods": {Kind: resource.MadeDir, Path: "/var/log/pods", Existed: true},
-		"/var/lib/gone": {Kind: resource.MadeDir, Path: "/var/lib/gone", Existed: true},
-	}, Owned: map[string]resource.Owned{}}
-	for _, o := range []resource.Owned{
-		made(1, resource.MadeTree, "/var/lib/kubecrank"), made(2, resource.MadeTree, "/run/kubecrank"), made(3, resource.MadeTree,
+	f.History = journal.History{Records: 9, Verb: "init", Done: true, SetUp: true, Before: map[string]resource.Claim{
+		"/var/log/pods": {Resource: resource.Resource{Kind: resource.Dir, Key: "/var/log/pods"}, Existed: true},
+		"/var/lib/gone": {Resource: resource.Resource{Kind: resource.Dir, Key: "/var/lib/gone"}, Existed: true},
+	}, Claims: map[resource.Resource]resource.Claim{}}
+	for _, o := range []resource.Claim{
+		made(1, resource.Tree, "/var/lib/kubecrank"), made(2, resource.Tree, "/run/kubecrank"), made(3, resource.Tree,
 			"/var/lib/kubecrank/components"),
-		made(4, resource.MadeDir, "/etc/kubernetes"), made(5, resource.MadeDir, "/etc/kubernetes/pki"), made(6, resource.MadeFile,
+		made(4, resource.Dir, "/etc/kubernetes"), made(5, resource.Dir, "/etc/kubernetes/pki"), made(6, resource.File,
 			"/etc/kubernetes/pki/ca.crt"),
-		made(7, resource.MadeFile, "/etc/kubernetes/pki/ca.key"), made(8, resource.MadeTree, "/var/lib/etcd"),
-		made(9, resource.MadeEntries, "/var/log/pods/kube-system_etcd-node-1_*"), made(10, resource.MadeProc, "/run/kubecrank/supervisor.sock"),
+		made(7, resource.File, "/etc/kubernetes/pki/ca.key"), made(8, resource.Tree, "/var/lib/etcd"),
+		made(9, resource.Entries, "/var/log/pods/kube-system_etcd-node-1_"), made(10, resource.Process, "/run/kubecrank/supervisor.sock"),
 	} {
-		f.History.Owned[o.Path] = o
-		f.Files[o.Path] = resource.Seen{Kind: resource.Directory}
+		f.History.Claims[o.Resource] = o
+		f.Files[o.Key] = resource.Seen{Kind: resource.Directory}
 	}
 	f.Files["/etc/kubernetes/pki/ca.crt"] = resource.Seen{Kind: resource.Regular, SHA256: "aa"}
 	f.Files["/etc/kubernetes/pki/ca.key"] = resource.Seen{Kind: resource.Regular, SHA256: "edited"}

@@ -180,7 +180,7 @@ func portRemedy(h ports.Holder) string {
 func (s *State) isOurs(h ports.Holder) bool {
 	for _, arg := range h.Args {
 		_, value, _ := strings.Cut(arg, "=")
-		_, ours := s.Facts.History.Owned[value]
+		_, ours := s.Facts.History.At(value)
 		_, used := s.Facts.History.Before[value]
 		if ours || used {
 			return true
@@ -195,7 +195,7 @@ func manifestsFree(s *State) []plan.Check {
 	for _, f := range s.Manifests {
 		path := filepath.Join(s.Paths.Manifests, f.Name)
 		name := s.label("FileAvailable", path)
-		_, ours := s.Facts.History.Owned[path]
+		_, ours := s.Facts.History.At(path)
 		if kind := s.Facts.Look(path).Kind; ours || kind == resource.Absent || kind == resource.Unreadable {
 			checks = append(checks, ok(name, "")...)
 			continue
@@ -233,10 +233,10 @@ func etcdDataFree(s *State) []plan.Check {
 
 func (s *State) etcdDataOurs() bool {
 	dir := s.Paths.EtcdData
-	if o, ours := s.Facts.History.Owned[dir]; ours && o.Done {
+	if o, ours := s.Facts.History.At(dir); ours && o.Done {
 		return true
 	}
-	o, ours := s.Facts.History.Owned[filepath.Join(dir, "member*")]
+	o, ours := s.Facts.History.Claim(resource.EntriesOf(dir, "member"))
 	return ours && o.Done && !slices.Contains(o.Except, "member")
 }
 

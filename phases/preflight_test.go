@@ -42,7 +42,7 @@ func TestPreflight(t *testing.T) {
 	file := resource.Seen{Kind: resource.Regular, SHA256: "theirs"}
 	dir := func(names ...string) resource.Seen { return resource.Seen{Kind: resource.Directory, Names: names} }
 	etcdHolder := ports.Holder{Address: "127.0.0.1", PID: 77, Program: "etcd", Args: []string{"etcd", "--data-dir=/var/lib/etcd"}}
-	ownsEtcd := map[string]resource.Owned{"/var/lib/etcd": {Made: resource.Made{Kind: resource.MadeTree, Path: "/var/lib/etcd"}, Done: true}}
+	ownsEtcd := claims(resource.Claim{Resource: resource.Resource{Kind: resource.Tree, Key: "/var/lib/etcd"}, Done: true})
 	etcdDir := func(f *facts.Facts, names ...string) {
 		f.Files["/var/lib"] = dir("etcd")
 		f.Files["/var/lib/etcd"] = dir(names...)
@@ -87,7 +87,7 @@ func TestPreflight(t *testing.T) {
 			f.Ports = map[int]ports.Holder{2380: {Address: "10.0.0.5"}}
 		}, want: []string{"error Port-2380: port 2380 is in use by a program of another user, at 10.0.0.5"}},
 		"a port is taken by our own etcd": {facts: func(f *facts.Facts) {
-			f.Ports, f.History.Owned = map[int]ports.Holder{2379: etcdHolder}, ownsEtcd
+			f.Ports, f.History.Claims = map[int]ports.Holder{2379: etcdHolder}, ownsEtcd
 		}},
 		"a port is taken by somebody else's etcd with the same arguments": {facts: func(f *facts.Facts) {
 			f.Ports = map[int]ports.Holder{2379: etcdHolder}
@@ -105,7 +105,7 @@ func TestPreflight(t *testing.T) {
 		"our own manifest is there": {facts: func(f *facts.Facts) {
 			path := "/etc/kubernetes/manifests/kube-apiserver.yaml"
 			f.Files[path] = file
-			f.History.Owned = map[string]resource.Owned{path: {Made: resource.Made{Kind: resource.MadeFile, Path: path}, Sums: []string{"theirs"}}}
+			f.History.Claims = claims(resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: path}, Sums: []string{"theirs"}})
 		}},
 		"etcd's directory is empty":                {facts: func(f *facts.Facts) { etcdDir(f) }},
 		"etcd's directory is a file system's root": {facts: func(f *facts.Facts) { etcdDir(f, "lost+found") }},
@@ -113,15 +113,14 @@ func TestPreflight(t *testing.T) {
 			want: []string{"error DirAvailable--var-lib-etcd: /var/lib/etcd is not empty"}},
 		"etcd's directory is another cluster's": {facts: func(f *facts.Facts) { etcdDir(f, "lost+found", "member") },
 			want: []string{"error DirAvailable--var-lib-etcd: /var/lib/etcd is not empty: it holds the data of an etcd member"}},
-		"etcd's directory is ours": {facts: func(f *facts.Facts) { etcdDir(f, "member"); f.History.Owned = ownsEtcd }},
+		"etcd's directory is ours": {facts: func(f *facts.Facts) { etcdDir(f, "member"); f.History.Claims = ownsEtcd }},
 		"etcd's directory was meant to be ours, and somebody was faster": {facts: func(f *facts.Facts) {
 			etcdDir(f, "member")
-			f.History.Owned = map[string]resource.Owned{"/var/lib/etcd": {Made: resource.Made{Kind: resource.MadeTree, Path: "/var/lib/etcd"}}}
+			f.History.Claims = claims(resource.Claim{Resource: resource.Resource{Kind: resource.Tree, Key: "/var/lib/etcd"}})
 		}, want: []string{"error DirAvailable--var-lib-etcd"}},
 		"what etcd put into a directory that was there is ours": {facts: func(f *facts.Facts) {
 			etcdDir(f, "lost+found", "member")
-			f.History.Owned = map[string]resource.Owned{"/var/lib/etcd/member*": {Made: resource.Made{Kind: resource.MadeEntries,
-				Path: "/var/lib/etcd/member*"}, Done: true}}
+			f.History.Claims = claims(resource.Claim{Resource: resource.EntriesOf("/var/lib/etcd", "member"), Done: true})
 		}},
 		"etcd's directory cannot be looked into": {facts: func(f *facts.Facts) {
 			f.Files["/var/lib/etcd"] = resource.Seen{Kind: resource.Directory, Error: "permission denied"}
@@ -229,4 +228,12 @@ func TestResetPreflight(t *testing.T) {
 	if _, err := Reset(ignoring, f); err != nil {
 		t.Errorf("ignored: %v", err)
 	}
+}
+
+func claims(list ...resource.Claim) map[resource.Resource]resource.Claim {
+	all := map[resource.Resource]resource.Claim{}
+	for _, c := range list {
+		all[c.Resource] = c
+	}
+	return all
 }

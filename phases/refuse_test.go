@@ -316,7 +316,7 @@ func TestInitRefusesForeignSupervisor(t *testing.T) {
 	if _, err := m.init(t.Context()); !errors.As(err, &refused) || !strings.Contains(err.Error(), "phase supervise") {
 		t.Errorf("error is %v", err)
 	}
-	if _, owned := gather(t, m.config()).History.Owned[m.config().Paths().Socket]; owned {
+	if _, owned := gather(t, m.config()).History.Claim(resource.Resource{Kind: resource.Process, Key: m.config().Paths().Socket}); owned {
 		t.Error("the journal says that init has started it")
 	}
 	if err := m.sup.Stop(t.Context(), func(runtime.Event) {}); err != nil {
@@ -334,8 +334,8 @@ func TestInitRefusesForeignSupervisor(t *testing.T) {
 // An init that was killed after its supervisor had come up, and before it could say so, continues with it.
 func TestInitContinuesWithItsSupervisor(t *testing.T) {
 	socket := config.PathsBelow("/r").Socket
-	h := plan.Host{SupervisorRuns: func() bool { return true }, Owned: func(path string) (resource.Owned, bool) {
-		return resource.Owned{Made: resource.Made{Kind: resource.MadeProc, Path: path}}, path == socket // intended, not done
+	h := plan.Host{SupervisorRuns: func() bool { return true }, Claim: func(r resource.Resource) (resource.Claim, bool) {
+		return resource.Claim{Resource: r}, r == resource.Resource{Kind: resource.Process, Key: socket} // intended, not done
 	}}
 	w := steps.StartSupervisor{Socket: socket}.Compare(h)
 	if w.State != plan.Unchanged || len(w.Makes) != 1 {

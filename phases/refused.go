@@ -172,7 +172,7 @@ func (s *State) volumes(wanted func(manifests.File) bool) []plan.Step {
 		if !file && v.kind != corev1.HostPathUnset && v.kind != corev1.HostPathDirectoryOrCreate {
 			continue
 		}
-		_, ours := s.Facts.History.Owned[v.path]
+		_, ours := s.Facts.History.At(v.path)
 		if made[v.path] || s.ownPath(v.path) || !ours && s.Facts.Look(v.path).Kind != resource.Absent {
 			continue
 		}

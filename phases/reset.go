@@ -60,7 +60,7 @@ func resetPreflight(s *State) ([]plan.Step, error) {
 }
 
 func stop(s *State) ([]plan.Step, error) {
-	_, started := s.Facts.History.Owned[s.Paths.Socket]
+	_, started := s.Facts.History.Claim(resource.Resource{Kind: resource.Process, Key: s.Paths.Socket})
 	if !started && !s.Facts.Unrecorded {
 		return nil, nil
 	}
@@ -71,12 +71,12 @@ func stop(s *State) ([]plan.Step, error) {
 func remove(s *State) ([]plan.Step, error) {
 	h := s.Facts.History
 	var out []plan.Step
-	for _, path := range slices.Backward(h.Paths()) {
-		o := h.Owned[path]
-		if o.Kind == resource.MadeProc || s.isOwn(path) {
-			continue
+	for _, c := range slices.Backward(h.InOrder()) {
+		switch own := s.isOwn(c.Key); {
+		case c.Kind == resource.Process, own && (c.IsPath() || c.Kind == resource.Entries):
+		default:
+			out = append(out, steps.Undo{Resource: c.Resource})
 		}
-		out = append(out, steps.RemovePath{Path: path, As: o.Kind})
 	}
 	for _, path := range slices.Sorted(maps.Keys(h.Before)) {
 		if !s.isOwn(path) {

@@ -132,8 +132,8 @@ func (o resetOptions) foreignCertificates(h journal.History) error {
 	if o.certificatesDir == "" || h.Records == 0 {
 		return nil
 	}
-	for path := range h.Owned {
-		if strings.HasPrefix(path, o.certificatesDir+"/") {
+	for r := range h.Claims {
+		if strings.HasPrefix(r.Key, o.certificatesDir+"/") {
 			return nil
 		}
 	}
@@ -196,13 +196,13 @@ func whatGoes(p plan.Plan, h plan.Host) []string {
 			if state != plan.New && state != plan.Left {
 				continue
 			}
-			remove, ok := s.(steps.RemovePath)
+			remove, ok := s.(steps.Undo)
 			switch {
 			case ok && state == plan.Left:
-				lines = append(lines, "leave "+remove.Path+", which was changed by hand")
-			case ok && remove.As == resource.MadeFile:
-				files[filepath.Dir(remove.Path)]++
-			case ok && remove.As == resource.MadeDir:
+				lines = append(lines, "leave "+remove.Key+", which was changed by hand")
+			case ok && remove.Resource.Kind == resource.File:
+				files[filepath.Dir(remove.Key)]++
+			case ok && remove.Resource.Kind == resource.Dir:
 			default:
 				lines = append(lines, s.Describe())
 			}

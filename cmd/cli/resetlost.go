@@ -66,7 +66,7 @@ func (a *app) stopLocked(ctx context.Context, r *run) error {
 
 // damaged adds to the error of a journal how much of it can be read.
 func (r *run) damaged(err error) error {
-	known := len(r.facts.History.Owned)
+	known := len(r.facts.History.Claims)
 	if known == 0 {
 		return hint.With(err, "nothing was removed: what kubecrank made here is not known")
 	}

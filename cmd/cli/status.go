@@ -19,6 +19,7 @@ import (
 	"github.com/kubecrank/kubecrank/cmd/expiry"
 	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/phases/journal"
 	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -113,7 +114,7 @@ func (a *app) explainNotRunning(err error) error {
 func (a *app) howToSupervise() string {
 	paths, root := config.PathsBelow(a.global.root), a.rootFlag()
 	history, err := journal.Load(a.global.root, paths)
-	if _, started := history.Owned[paths.Socket]; started || err != nil { // what cannot be read is init's journal, too
+	if _, started := history.Claim(resource.Resource{Kind: resource.Process, Key: paths.Socket}); started || err != nil { // what cannot be read is init's journal, too
 		return "kubecrank supervise" + root + " starts it again, and so does kubecrank init" + root + " with the flags that it had"
 	}
 	return "kubecrank init" + root + " makes a control plane here; a supervisor of other pods is started again with the flags " +

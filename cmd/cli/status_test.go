@@ -101,8 +101,8 @@ func TestHowToSupervise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := resource.Made{Kind: resource.MadeProc, Path: paths.Socket}
-	if err := errors.Join(j.Commit(journal.Record{Verb: journal.VerbInit, What: journal.StepDone, Made: &started}), j.Close()); err != nil {
+	started := resource.Claim{Resource: resource.Resource{Kind: resource.Process, Key: paths.Socket}}
+	if err := errors.Join(j.Commit(journal.Record{Verb: journal.VerbInit, What: journal.StepDone, Claim: &started}), j.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if hint := a.howToSupervise(); !strings.Contains(hint, "kubecrank supervise --root "+root+" starts it again") {

@@ -134,7 +134,7 @@ func (a *applier) begin() error {
 	}
 	run := a.node.Paths.Run
 	made := journal.MadeDirs(begun, run, a.node.Lock.Made())
-	if _, ours := history.Owned[run]; !ours && len(made) == 0 {
+	if _, ours := history.At(run); !ours && len(made) == 0 {
 		there, err := journal.EntriesOf(begun, run, filepath.Base(a.node.Paths.Lock))
 		if err != nil {
 			return fmt.Errorf("cannot look into %s: %s", run, resource.Cause(err))
@@ -142,7 +142,7 @@ func (a *applier) begin() error {
 		made = []journal.Record{there}
 	}
 	for _, r := range made {
-		if _, ours := history.Owned[r.Made.Path]; !ours {
+		if _, ours := history.Claims[r.Claim.Resource]; !ours {
 			j.Begin(r)
 		}
 	}
@@ -252,7 +252,7 @@ func (a *applier) makeFiles(h plan.Host, ph plan.Phase, tasks []task, late bool)
 			t.files = files
 			for _, f := range files {
 				a.files.put(f)
-				t.work.Makes = append(t.work.Makes, resource.Made{Kind: resource.MadeFile, Path: f.Path, SHA256: resource.Sum(f.Data), Mode: f.Mode})
+				t.work.Makes = append(t.work.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: f.Path}, SHA256: resource.Sum(f.Data), Mode: f.Mode})
 			}
 			return nil
 		})
@@ -270,7 +270,7 @@ func (a *applier) host(ctx context.Context) plan.Host {
 			_, err := n.Supervisor.Status(ctx)
 			return err == nil
 		},
-		Owned: n.Journal.Owned,
+		Claim: n.Journal.Claim,
 		Look: func(path string) resource.Seen {
 			if f, ok := a.files.get(path); ok {
 				return resource.Seen{Kind: resource.Regular, Mode: f.Mode, UID: int64(os.Geteuid()), GID: int64(os.Getegid()), SHA256: resource.Sum(f.Data),
@@ -310,14 +310,14 @@ func (a *applier) records(ph plan.Phase, tasks []task, what journal.What) []jour
 			if what == journal.Intent && m.Existed {
 				continue
 			}
-			r.Made = &m
+			r.Claim = &m
 			records = append(records, r)
 		}
 		if what != journal.StepDone {
 			continue
 		}
 		for _, m := range t.work.Unmakes {
-			r.What, r.Made = journal.Removed, &m
+			r.What, r.Claim = journal.Removed, &m
 			records = append(records, r)
 		}
 	}

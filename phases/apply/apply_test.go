@@ -130,7 +130,7 @@ func TestApplyFails(t *testing.T) {
 		t.Errorf("journal is %s, %v", data, err)
 	}
 	h := openJournal(t, root).History()
-	if h.Done || !h.Owned[filepath.Join(root, "made")].Done {
+	if h.Done || !h.Claims[resource.Resource{Kind: resource.Dir, Key: filepath.Join(root, "made")}].Done {
 		t.Errorf("history is %+v", h)
 	}
 }
@@ -181,7 +181,7 @@ func TestApplyJournalsIntentsFirst(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if o := h.Owned[file]; !o.Wrote(resource.Sum([]byte("data"))) || o.Done {
+		if o, _ := h.At(file); !o.Wrote(resource.Sum([]byte("data"))) || o.Done {
 			return errors.New("the intent is not in the journal")
 		}
 		return nil

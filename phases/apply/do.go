@@ -108,8 +108,8 @@ func (a *applier) writeAll(ph plan.Phase, tasks []*task) error {
 	return err
 }
 
-func hasTree(made []resource.Made) bool {
-	return slices.ContainsFunc(made, func(m resource.Made) bool { return m.Kind == resource.MadeTree || m.Kind == resource.MadeEntries })
+func hasTree(made []resource.Claim) bool {
+	return slices.ContainsFunc(made, func(m resource.Claim) bool { return m.Kind == resource.Tree || m.Kind == resource.Entries })
 }
 
 // overlay holds the files that are about to be written, for the steps after them.

@@ -156,7 +156,7 @@ func (f Facts) ManifestsHost(cfg config.Config) manifests.Host {
 // key an earlier run meant to write and did not is none: it is made anew.
 func (f Facts) externalCA(pkiDir string) bool {
 	key := filepath.Join(pkiDir, "ca.key")
-	_, ours := f.History.Owned[key]
+	_, ours := f.History.At(key)
 	return f.Look(filepath.Join(pkiDir, "ca.crt")).Kind == resource.Regular && f.Look(key).Kind == resource.Absent &&
 		(!ours || f.History.SetUp)
 }
@@ -168,10 +168,7 @@ func (f Facts) Host() plan.Host {
 		History:        f.History,
 		SupervisorRuns: func() bool { return f.SupervisorRuns },
 		Look:           f.Look,
-		Owned: func(path string) (resource.Owned, bool) {
-			o, ok := f.History.Owned[path]
-			return o, ok
-		},
+		Claim:          f.History.Claim,
 	}
 }
 

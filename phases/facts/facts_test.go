@@ -196,15 +196,15 @@ func TestHostFacts(t *testing.T) {
 func TestManifestsHostExternalCA(t *testing.T) {
 	dir := resource.Seen{Kind: resource.Directory, Names: []string{"ca.crt"}}
 	files := map[string]resource.Seen{"/etc/kubernetes/pki": dir, "/etc/kubernetes/pki/ca.crt": {Kind: resource.Regular}}
-	meant := map[string]resource.Owned{"/etc/kubernetes/pki/ca.key": {}}
+	meant := map[resource.Resource]resource.Claim{{Kind: resource.File, Key: "/etc/kubernetes/pki/ca.key"}: {}}
 	for name, test := range map[string]struct {
 		facts Facts
 		want  bool
 	}{
 		"no CA":                          {Facts{Files: map[string]resource.Seen{"/etc/kubernetes/pki": {Kind: resource.Absent}}}, false},
 		"theirs":                         {Facts{Files: files}, true},
-		"killed before the key":          {Facts{Files: files, History: journal.History{Owned: meant}}, false},
-		"set up, and the key taken away": {Facts{Files: files, History: journal.History{Owned: meant, SetUp: true}}, true},
+		"killed before the key":          {Facts{Files: files, History: journal.History{Claims: meant}}, false},
+		"set up, and the key taken away": {Facts{Files: files, History: journal.History{Claims: meant, SetUp: true}}, true},
 	} {
 		if got := test.facts.ManifestsHost(config.Default("")).ExternalCA; got != test.want {
 			t.Errorf("%s: %v", name, got)

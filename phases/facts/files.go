@@ -43,8 +43,10 @@ func lookAt(cfg config.Config, history journal.History) map[string]resource.Seen
 	if cfg.Rootless() {
 		l.rootless(cfg)
 	}
-	for path := range history.Owned {
-		l.path(path)
+	for r := range history.Claims {
+		if r.IsPath() {
+			l.path(r.Key)
+		}
 	}
 	for path := range history.Before {
 		l.path(path)
@@ -111,7 +113,7 @@ func stat(path string) resource.Seen {
 		return resource.Seen{Kind: resource.Unreadable, Error: reason(err)}
 	}
 	seen := resource.Seen{Kind: resource.Special, Mode: info.Mode().Perm()}
-	seen.UID, seen.GID = resource.Owner(info)
+	seen.UID, seen.GID = resource.OwnerOf(info)
 	switch {
 	case info.IsDir():
 		seen.Kind = resource.Directory

@@ -1,7 +1,7 @@
 package journal
 
 import (
-	"path/filepath"
+	"maps"
 	"slices"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -23,26 +23,31 @@ type History struct {
 	// Config is the configuration that the last run of init settled on; nil in
 	// a journal that has none. What init brought up runs with it if SetUp is true.
 	Config *config.Settled
-	// Owned are the paths that we made and did not remove, by path.
-	Owned map[string]resource.Owned
+	// Claims are the resources that we made and did not remove. A path has one
+	// claim, as a file, a directory or a tree.
+	Claims map[resource.Resource]resource.Claim
 	// Before are paths that we use and that were there before us.
-	Before map[string]resource.Made
+	Before map[string]resource.Claim
 }
 
-// Paths returns the owned paths in the order in which they were made.
-func (h History) Paths() []string {
-	paths := make([]string, 0, len(h.Owned))
-	for p := range h.Owned {
-		paths = append(paths, p)
-	}
-	slices.SortFunc(paths, func(a, b string) int { return h.Owned[a].Order - h.Owned[b].Order })
-	return paths
+// Claim returns the claim to a resource.
+func (h History) Claim(r resource.Resource) (resource.Claim, bool) {
+	c, ours := h.Claims[r]
+	return c, ours
+}
+
+// At returns the claim to the file or directory at a path.
+func (h History) At(path string) (resource.Claim, bool) { return resource.At(path, h.Claim) }
+
+// InOrder returns the claims in the order in which the resources were made.
+func (h History) InOrder() []resource.Claim {
+	return slices.SortedFunc(maps.Values(h.Claims), func(a, b resource.Claim) int { return a.Order - b.Order })
 }
 
 // Add folds one record into the history. It changes the maps in place.
 func (h *History) Add(r Record) {
-	if h.Owned == nil {
-		h.Owned, h.Before = map[string]resource.Owned{}, map[string]resource.Made{}
+	if h.Claims == nil {
+		h.Claims, h.Before = map[resource.Resource]resource.Claim{}, map[string]resource.Claim{}
 	}
 	h.Records++
 	switch r.What {
@@ -62,13 +67,14 @@ func (h *History) Add(r Record) {
 	case NodeSetUp:
 		h.SetUp = true
 	case Intent, StepDone:
-		if r.Made != nil {
-			h.made(*r.Made, r.What == StepDone)
+		if r.Claim != nil {
+			h.claim(*r.Claim, r.What == StepDone)
 		}
 	case Removed:
-		if r.Made != nil {
-			delete(h.Owned, r.Made.Path)
-			delete(h.Before, r.Made.Path)
+		if r.Claim != nil {
+			known, _ := h.known(r.Claim.Clean())
+			delete(h.Claims, known.Resource)
+			delete(h.Before, r.Claim.Key)
 		}
 	case StepFailed: // says nothing about what is on the machine
 	}
@@ -80,27 +86,35 @@ const (
 	VerbReset = "reset"
 )
 
-func (h *History) made(m resource.Made, done bool) {
-	m.Path = filepath.Clean(m.Path)
-	owned, ours := h.Owned[m.Path]
-	if m.Existed {
+// known is the claim to a resource, or the one to the same path as another kind.
+func (h *History) known(r resource.Resource) (resource.Claim, bool) {
+	if r.IsPath() {
+		return h.At(r.Key)
+	}
+	return h.Claim(r)
+}
+
+func (h *History) claim(c resource.Claim, done bool) {
+	c.Resource = c.Clean()
+	known, ours := h.known(c.Resource)
+	if c.Existed {
 		// An intent that nobody carried out before somebody else made it is void.
-		if !owned.Done {
-			delete(h.Owned, m.Path)
-			h.Before[m.Path] = m
+		if !known.Done {
+			delete(h.Claims, known.Resource)
+			h.Before[c.Key] = c
 		}
 		return
 	}
+	c.Order, c.Sums, c.Done = known.Order, known.Sums, known.Done || done
 	if !ours {
-		owned.Order = h.Records
+		c.Order = h.Records
 	}
-	if m.SHA256 != "" && !owned.Wrote(m.SHA256) {
-		owned.Sums = append(slices.Clip(owned.Sums), m.SHA256)
+	if c.SHA256 != "" && !known.Wrote(c.SHA256) {
+		c.Sums = append(slices.Clip(c.Sums), c.SHA256)
 	}
-	if owned.Kind == resource.MadeTree && m.Kind == resource.MadeDir {
-		m.Kind = resource.MadeTree // also named as the parent of something
+	if known.Kind == resource.Tree && c.Kind == resource.Dir {
+		c.Kind = resource.Tree // also named as the parent of something
 	}
-	owned.Made = m
-	owned.Done = owned.Done || done
-	h.Owned[m.Path] = owned
+	delete(h.Claims, known.Resource)
+	h.Claims[c.Resource] = c
 }

@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -112,37 +111,20 @@ func parse(root, path string, data []byte) (History, int64, error) {
 }
 
 func parseRecord(root string, line []byte) (Record, error) {
-	var rec Record
-	if err := json.Unmarshal(line, &rec); err != nil {
+	rec, err := decode(line)
+	if err != nil {
 		return rec, fmt.Errorf("it is no record: %w", err)
 	}
 	if rec.What == "" || rec.Verb == "" {
 		return rec, errors.New("it is no record: what or verb is missing")
 	}
-	if m := rec.Made; m != nil {
-		switch {
-		case !filepath.IsAbs(m.Path) || strings.ContainsRune(m.Path, 0):
-			return rec, fmt.Errorf("path %q is not absolute", m.Path)
-		case filepath.Clean(m.Path) == "/":
-			return rec, errors.New("it claims the root directory")
-		case !inside(*m, root):
-			return rec, fmt.Errorf("path %q is outside %s", m.Path, root)
-		case m.Kind == resource.MadeLine && !resource.IsAccount(m.Path, root):
-			return rec, fmt.Errorf("path %q is no line of the host's passwd or group", m.Path)
-		}
+	if rec.Claim != nil {
+		return rec, rec.Claim.Check(root)
 	}
 	return rec, nil
 }
 
-// inside keeps a journal that somebody else could write from making reset, run
-// as root, remove anything outside the root it is run for. The parents of the
-// root may be ours too, and what a volume wants elsewhere: directories, and files
-// that were made empty. They go only when they are empty.
-func inside(m resource.Made, root string) bool {
-	return root == "" || resource.Below(filepath.Clean(m.Path), root) || m.Kind == resource.MadeDir || m.Kind == resource.MadeFile && m.SHA256 == resource.Sum(nil)
-}
-
-// JournalError is a journal that cannot be read or trusted.
+// Error is a journal that cannot be read or trusted.
 type Error struct {
 	Path string
 	Line int // 0: the file as a whole
@@ -192,8 +174,11 @@ func (j *Journal) Commit(records ...Record) error {
 		return nil
 	}
 	for _, r := range records {
-		if r.Made != nil && !inside(*r.Made, j.root) {
-			return fmt.Errorf("cannot write the journal %s: %s is outside %s", j.path, r.Made.Path, j.root)
+		if r.Claim == nil {
+			continue
+		}
+		if err := r.Claim.Check(j.root); err != nil {
+			return fmt.Errorf("cannot write the journal %s: %w", j.path, err)
 		}
 	}
 	j.mu.Lock()
@@ -201,12 +186,12 @@ func (j *Journal) Commit(records ...Record) error {
 	if j.retired {
 		return fmt.Errorf("cannot write the journal %s: it was removed", j.path)
 	}
-	records = append(j.pending, records...)
-	j.pending = nil
-	if err := j.write(records); err != nil {
+	records = append(slices.Clone(j.pending), records...)
+	if err := j.write(records); err != nil { // what is pending stays so, for a phase that runs beside the failed one
 		return fmt.Errorf("cannot write the journal %s: %w", j.path, err)
 	}
-	j.history.Owned, j.history.Before = maps.Clone(j.history.Owned), maps.Clone(j.history.Before)
+	j.pending = nil
+	j.history.Claims, j.history.Before = maps.Clone(j.history.Claims), maps.Clone(j.history.Before)
 	for _, r := range records {
 		j.history.Add(r)
 	}
@@ -292,13 +277,13 @@ func EntriesOf(like Record, dir string, ours ...string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	made := resource.Made{Kind: resource.MadeEntries, Path: filepath.Join(dir, "*")}
+	made := resource.Claim{Resource: resource.EntriesOf(dir, "")}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			made.Except = append(made.Except, e.Name())
 		}
 	}
-	return Record{Time: like.Time, Verb: like.Verb, What: StepDone, Made: &made}, nil
+	return Record{Time: like.Time, Verb: like.Verb, What: StepDone, Claim: &made}, nil
 }
 
 func (j *Journal) fold(records []Record) {
@@ -312,11 +297,11 @@ func (j *Journal) fold(records []Record) {
 func MadeDirs(like Record, path string, made []string) []Record {
 	records := make([]Record, 0, len(made))
 	for _, dir := range made {
-		kind := resource.MadeDir
+		kind := resource.Dir
 		if dir == path {
-			kind = resource.MadeTree
+			kind = resource.Tree
 		}
-		records = append(records, Record{Time: like.Time, Verb: like.Verb, What: StepDone, Made: &resource.Made{Kind: kind, Path: dir}})
+		records = append(records, Record{Time: like.Time, Verb: like.Verb, What: StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: kind, Key: dir}}})
 	}
 	return records
 }
@@ -342,13 +327,8 @@ func (j *Journal) History() History {
 	return j.history
 }
 
-// Owned says what of a path is ours.
-func (j *Journal) Owned(path string) (resource.Owned, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	o, ok := j.history.Owned[path]
-	return o, ok
-}
+// Claim returns the claim to a resource.
+func (j *Journal) Claim(r resource.Resource) (resource.Claim, bool) { return j.History().Claim(r) }
 
 // Close closes the file. Every Commit has been synced before.
 func (j *Journal) Close() error {

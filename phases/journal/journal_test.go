@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/pathname"
 	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
@@ -40,6 +41,8 @@ func loadHistory(t *testing.T, root string) History {
 	return h
 }
 
+func at(h History, path string) resource.Claim { c, _ := h.At(path); return c }
+
 func begun(verb string) Record { return Record{Time: testTime, Verb: verb, What: RunBegun} }
 
 // The journal is born with its directories, whose makers it names, and only when there is something to say.
@@ -55,7 +58,7 @@ func TestJournalIsBornWithItsDirectory(t *testing.T) {
 		t.Fatalf("a commit of nothing made something: %v", err)
 	}
 	if err := j.Commit(Record{Time: testTime, Verb: "init", What: Intent,
-		Made: &resource.Made{Kind: resource.MadeFile, Path: filepath.Join(root, "f"), SHA256: "aa"}}); err != nil {
+		Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: filepath.Join(root, "f")}, SHA256: "aa"}}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(paths.Journal)
@@ -67,11 +70,15 @@ func TestJournalIsBornWithItsDirectory(t *testing.T) {
 		t.Errorf("on disk:   %+v\nin memory: %+v", h, j.History())
 	}
 	want := []string{root, filepath.Join(root, "var"), filepath.Join(root, "var", "lib"), paths.State, filepath.Join(root, "f")}
-	if got := h.Paths(); !reflect.DeepEqual(got, want) {
+	var got []string
+	for _, c := range h.InOrder() {
+		got = append(got, c.Key)
+	}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("owned %v, want %v", got, want)
 	}
-	if h.Owned[paths.State].Kind != resource.MadeTree || h.Owned[root].Kind != resource.MadeDir {
-		t.Errorf("kinds are %v", h.Owned)
+	if at(h, paths.State).Kind != resource.Tree || at(h, root).Kind != resource.Dir {
+		t.Errorf("kinds are %v", h.Claims)
 	}
 }
 
@@ -86,10 +93,10 @@ func TestJournalInAnExistingDirectory(t *testing.T) {
 	if err := j.Commit(begun("init")); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]resource.Owned{filepath.Join(paths.State, "*"): {
-		Made: resource.Made{Kind: resource.MadeEntries, Path: filepath.Join(paths.State, "*"), Except: []string{"theirs"}}, Done: true, Order: 1,
+	want := map[resource.Resource]resource.Claim{resource.EntriesOf(paths.State, ""): {
+		Resource: resource.EntriesOf(paths.State, ""), Except: []string{"theirs"}, Done: true, Order: 1,
 	}}
-	if got := loadHistory(t, root).Owned; !reflect.DeepEqual(got, want) {
+	if got := loadHistory(t, root).Claims; !reflect.DeepEqual(got, want) {
 		t.Errorf("owned %+v, want %+v", got, want)
 	}
 }
@@ -195,7 +202,7 @@ func TestJournalOnFullDisk(t *testing.T) { // not parallel: the limit is the pro
 	}
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
-	rec := Record{Verb: "init", What: Intent, Made: &resource.Made{Kind: resource.MadeFile, Path: filepath.Join(root, "f")}}
+	rec := Record{Verb: "init", What: Intent, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: filepath.Join(root, "f")}}}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(info.Size()) + 20, Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
@@ -209,8 +216,33 @@ func TestJournalOnFullDisk(t *testing.T) { // not parallel: the limit is the pro
 	if err := j.Commit(rec); err != nil {
 		t.Fatal(err)
 	}
-	if h := loadHistory(t, root); h.Owned[filepath.Join(root, "f")].Kind != resource.MadeFile {
+	if h := loadHistory(t, root); at(h, filepath.Join(root, "f")).Kind != resource.File {
 		t.Errorf("the history is %+v", h)
+	}
+}
+
+// The beginning of a run whose first write fails stands before what a phase beside the failed one commits.
+func TestJournalKeepsWhatIsPending(t *testing.T) {
+	root := t.TempDir()
+	j := openJournal(t, root)
+	blocked := filepath.Join(root, "var")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j.Begin(begun(VerbInit))
+	rec := Record{Verb: VerbInit, What: Intent, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: filepath.Join(root, "f")}}}
+	if err := j.Commit(rec); err == nil {
+		t.Fatal("a journal in a file is written")
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Commit(rec); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(config.PathsBelow(root).Journal)
+	if err != nil || strings.Count(string(data), `"run-begun"`) != 1 || !reflect.DeepEqual(loadHistory(t, root), j.History()) {
+		t.Errorf("%s, %v", data, err)
 	}
 }
 
@@ -260,7 +292,7 @@ func TestJournalThatIsNoFile(t *testing.T) {
 func TestJournalRefusesToOwnTheOutside(t *testing.T) {
 	root := t.TempDir()
 	j := openJournal(t, root)
-	err := j.Commit(Record{Verb: "init", What: Intent, Made: &resource.Made{Kind: resource.MadeFile, Path: "/etc/kubernetes/pki/ca.crt"}})
+	err := j.Commit(Record{Verb: "init", What: Intent, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: "/etc/kubernetes/pki/ca.crt"}}})
 	if err == nil || !strings.Contains(err.Error(), "outside") {
 		t.Errorf("error is %v", err)
 	}
@@ -270,44 +302,44 @@ func TestJournalRefusesToOwnTheOutside(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	file := func(sum string) *resource.Made {
-		return &resource.Made{Kind: resource.MadeFile, Path: "/f", SHA256: sum}
+	file := func(sum string) *resource.Claim {
+		return &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: "/f"}, SHA256: sum}
 	}
-	tree := &resource.Made{Kind: resource.MadeTree, Path: "/t"}
+	tree := &resource.Claim{Resource: resource.Resource{Kind: resource.Tree, Key: "/t"}}
 	for name, test := range map[string]struct {
 		records []Record
 		check   func(h History) bool
 	}{
 		"an intent is ours, and not done": {
-			[]Record{{What: Intent, Made: file("aa")}},
-			func(h History) bool { o := h.Owned["/f"]; return o.Wrote("aa") && !o.Done },
+			[]Record{{What: Intent, Claim: file("aa")}},
+			func(h History) bool { o := at(h, "/f"); return o.Wrote("aa") && !o.Done },
 		},
 		"a file that was replaced is ours in both forms: the write may not have happened": {
-			[]Record{{What: Intent, Made: file("aa")}, {What: StepDone, Made: file("aa")}, {What: Intent, Made: file("bb")}},
+			[]Record{{What: Intent, Claim: file("aa")}, {What: StepDone, Claim: file("aa")}, {What: Intent, Claim: file("bb")}},
 			func(h History) bool {
-				o := h.Owned["/f"]
+				o := at(h, "/f")
 				return o.Wrote("aa") && o.Wrote("bb") && !o.Wrote("cc") && o.Done
 			},
 		},
 		"what was removed is not ours any more": {
-			[]Record{{What: StepDone, Made: file("aa")}, {What: Removed, Made: file("aa")}},
-			func(h History) bool { return len(h.Owned) == 0 },
+			[]Record{{What: StepDone, Claim: file("aa")}, {What: Removed, Claim: file("aa")}},
+			func(h History) bool { return len(h.Claims) == 0 },
 		},
 		"what was there before is not ours": {
-			[]Record{{What: StepDone, Made: &resource.Made{Kind: resource.MadeDir, Path: "/d", Existed: true}}},
-			func(h History) bool { _, ours := h.Owned["/d"]; _, before := h.Before["/d"]; return !ours && before },
+			[]Record{{What: StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: "/d"}, Existed: true}}},
+			func(h History) bool { _, ours := h.At("/d"); _, before := h.Before["/d"]; return !ours && before },
 		},
 		"what is ours stays ours when a later run finds it there": {
-			[]Record{{What: StepDone, Made: file("aa")}, {What: StepDone, Made: &resource.Made{Kind: resource.MadeFile, Path: "/f", Existed: true}}},
-			func(h History) bool { return h.Owned["/f"].Done && len(h.Before) == 0 },
+			[]Record{{What: StepDone, Claim: file("aa")}, {What: StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: "/f"}, Existed: true}}},
+			func(h History) bool { return at(h, "/f").Done && len(h.Before) == 0 },
 		},
 		"an intent is void when somebody else was faster": {
-			[]Record{{What: Intent, Made: tree}, {What: StepDone, Made: &resource.Made{Kind: resource.MadeDir, Path: "/t", Existed: true}}},
-			func(h History) bool { return len(h.Owned) == 0 && len(h.Before) == 1 },
+			[]Record{{What: Intent, Claim: tree}, {What: StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: "/t"}, Existed: true}}},
+			func(h History) bool { return len(h.Claims) == 0 && len(h.Before) == 1 },
 		},
 		"a tree stays one when it is also somebody's parent": {
-			[]Record{{What: StepDone, Made: tree}, {What: Intent, Made: &resource.Made{Kind: resource.MadeDir, Path: "/t"}}},
-			func(h History) bool { return h.Owned["/t"].Kind == resource.MadeTree && h.Owned["/t"].Done },
+			[]Record{{What: StepDone, Claim: tree}, {What: Intent, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: "/t"}}}},
+			func(h History) bool { return at(h, "/t").Kind == resource.Tree && at(h, "/t").Done },
 		},
 		"a node is set up when init has ended": {
 			[]Record{begun(VerbInit), {Verb: VerbInit, What: RunDone}, {Verb: VerbInit, What: NodeSetUp}},
@@ -350,12 +382,12 @@ func TestHistoryIsAValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := j.History()
-	n := len(before.Owned)
-	if err := j.Commit(Record{Verb: "init", What: Intent, Made: &resource.Made{Kind: resource.MadeFile, Path: filepath.Join(root, "f")}}); err != nil {
+	n := len(before.Claims)
+	if err := j.Commit(Record{Verb: "init", What: Intent, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: filepath.Join(root, "f")}}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(before.Owned) != n || len(j.History().Owned) != n+1 {
-		t.Errorf("%d and %d owned, want %d and %d", len(before.Owned), len(j.History().Owned), n, n+1)
+	if len(before.Claims) != n || len(j.History().Claims) != n+1 {
+		t.Errorf("%d and %d owned, want %d and %d", len(before.Claims), len(j.History().Claims), n, n+1)
 	}
 }
 
@@ -372,8 +404,9 @@ func FuzzJournal(f *testing.F) {
 		if whole > int64(len(data)) {
 			t.Errorf("%d whole bytes of %d", whole, len(data))
 		}
-		for path, o := range h.Owned {
-			if !resource.Below(path, "/srv/root") && (o.Kind != resource.MadeDir || !resource.Below("/srv/root", path)) {
+		for r, o := range h.Claims {
+			path := filepath.Clean(r.Key)
+			if !pathname.Below("/srv/root", path) && (o.Kind != resource.Dir || !pathname.Below(path, "/srv/root")) {
 				t.Errorf("owns %s (%s)", path, o.Kind)
 			}
 		}
@@ -390,7 +423,7 @@ func TestAccountLines(t *testing.T) {
 		if _, err := parseRecord("", []byte(line)); (err == nil) != want {
 			t.Errorf("%s: %v", path, err)
 		}
-		if resource.IsAccount(path, "/root") {
+		if _, err := parseRecord("/root", []byte(line)); err == nil {
 			t.Errorf("%s is believed below a root", path)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/durable"
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/resource"
+	"github.com/kubecrank/kubecrank/pathname"
 )
 
 // Lock keeps two runs apart that change the same node. It is a flock on
@@ -94,7 +94,7 @@ func tryLock(paths config.Paths, verb string) (*Lock, error) {
 	}
 	l := &Lock{file: f, dir: dir, paths: paths, made: made}
 	if made == nil { // what the file says counts for parents of the file only, whoever wrote it
-		l.made = slices.DeleteFunc(content.Made, func(dir string) bool { return !resource.Below(paths.Run, dir) || dir == "/" })
+		l.made = slices.DeleteFunc(content.Made, func(dir string) bool { return !pathname.Below(dir, paths.Run) || dir == "/" })
 	}
 	if err == nil {
 		err = l.write(lockContent{PID: os.Getpid(), Verb: verb, Made: l.made})
@@ -166,7 +166,7 @@ func (l *Lock) Made() []string { return slices.Clone(l.made) }
 func (l *Lock) Own(h History) error {
 	changed := false
 	for dir := l.paths.Run; dir != "/"; dir = filepath.Dir(dir) {
-		if _, ours := h.Owned[dir]; ours && !slices.Contains(l.made, dir) {
+		if _, ours := h.At(dir); ours && !slices.Contains(l.made, dir) {
 			l.made, changed = append(l.made, dir), true
 		}
 	}

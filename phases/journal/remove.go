@@ -52,10 +52,10 @@ func (j *Journal) Remove(paths config.Paths, lock *Lock) error {
 
 // clearOwn removes what is ours in one of our own directories, but for one file.
 func clearOwn(r *resource.Remover, h History, dir, last string) error {
-	if o, ours := h.Owned[dir]; ours && o.Kind == resource.MadeTree {
+	if _, ours := h.Claim(resource.Resource{Kind: resource.Tree, Key: dir}); ours {
 		return r.Tree(dir, func(name string) bool { return name == last })
 	}
-	entries, ours := h.Owned[filepath.Join(dir, "*")]
+	entries, ours := h.Claim(resource.EntriesOf(dir, ""))
 	if !ours {
 		return nil
 	}
@@ -64,10 +64,10 @@ func clearOwn(r *resource.Remover, h History, dir, last string) error {
 
 // removeJournal removes the journal, with its directory if that is ours and empty but for it.
 func removeJournal(h History, paths config.Paths, alone bool) error {
-	if o, ours := h.Owned[paths.State]; ours && o.Kind == resource.MadeTree && alone {
+	if _, ours := h.Claim(resource.Resource{Kind: resource.Tree, Key: paths.State}); ours && alone {
 		var made []string
 		for dir := paths.State; dir != "/"; dir = filepath.Dir(dir) {
-			if _, ours := h.Owned[dir]; ours {
+			if _, ours := h.At(dir); ours {
 				made = append(made, dir)
 			}
 		}

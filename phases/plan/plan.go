@@ -89,9 +89,9 @@ type Work struct {
 	// Refused says what kind of Conflict it is.
 	Refused Refusal
 	// Makes is what Do puts on the machine. What Files puts there is added by Apply.
-	Makes []resource.Made
+	Makes []resource.Claim
 	// Unmakes is what Do removes for good.
-	Unmakes []resource.Made
+	Unmakes []resource.Claim
 	// Files returns the bytes to write, secrets included. Nil: no files.
 	Files func(h Host) ([]durable.File, error)
 	// Late says that Files looks at files that other steps of the phase are

@@ -17,28 +17,42 @@ import (
 	"github.com/kubecrank/kubecrank/phases/accounts"
 )
 
-// RemoveLine removes the line of a MadeLine ("FILE:NAME") if it is as we wrote it.
-func RemoveLine(ctx context.Context, path string, wrote func(sum string) bool) error {
-	i := strings.LastIndexByte(path, ':')
-	file, name := path[:i], path[i+1:]
-	return EditAccounts(ctx, file, func(text string) (string, error) {
-		var out strings.Builder
-		for line := range strings.Lines(text) {
-			switch bare := strings.TrimRight(line, "\n"); {
-			case accounts.Name(bare) != name:
-				out.WriteString(line)
-			case !wrote(Sum([]byte(bare))):
-				return "", &LeftError{Why: ChangedByHand}
+// LineOf is the user or group of a line of passwd(5) or group(5).
+func LineOf(file, line string) Resource { return Resource{Line, file + ":" + accounts.Name(line)} }
+
+// lineHandler removes a user or group if its line is still as we wrote it.
+func lineHandler() handler {
+	return handler{
+		describe: func(key string) string {
+			file, name, _ := strings.Cut(key, ":")
+			return fmt.Sprintf("remove %s from %s", name, file)
+		},
+		check: func(root string, c Claim) error {
+			file, name, ok := strings.Cut(c.Key, ":")
+			if ok && name != "" && root == "" && (file == "/etc/passwd" || file == "/etc/group") {
+				return nil
 			}
-		}
-		return out.String(), nil
-	})
+			return fmt.Errorf("path %q is no line of the host's passwd or group", c.Key)
+		},
+		compare: func(Claim, func(string) Seen) Finding { return Finding{Condition: Present} },
+		undo: func(ctx context.Context, _ string, c Claim) error {
+			file, name, _ := strings.Cut(c.Key, ":")
+			return EditAccounts(ctx, file, func(text string) (string, error) { return withoutLine(text, name, c) })
+		},
+	}
 }
 
-// IsAccount says whether a path is a line of one of the host's two files that AddAccounts changes.
-func IsAccount(path, root string) bool {
-	file, name, ok := strings.Cut(path, ":")
-	return ok && name != "" && root == "" && (file == "/etc/passwd" || file == "/etc/group")
+func withoutLine(text, name string, c Claim) (string, error) {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		switch bare := strings.TrimRight(line, "\n"); {
+		case accounts.Name(bare) != name:
+			out.WriteString(line)
+		case !c.Wrote(Sum([]byte(bare))):
+			return "", &LeftError{Why: ChangedByHand}
+		}
+	}
+	return out.String(), nil
 }
 
 // accountsLock is what useradd, systemd-sysusers and all others hold who change the files beside it (lckpwdf(3)),

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 )
 
@@ -64,7 +63,7 @@ func Look(path string, follow bool) Seen {
 		return Seen{Kind: Unreadable, Error: Cause(err)}
 	}
 	seen := Seen{Mode: info.Mode().Perm()}
-	seen.UID, seen.GID = Owner(info)
+	seen.UID, seen.GID = OwnerOf(info)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		seen.Kind = Symlink
@@ -78,8 +77,8 @@ func Look(path string, follow bool) Seen {
 	return seen
 }
 
-// Owner is whom a file belongs to.
-func Owner(info fs.FileInfo) (uid, gid int64) {
+// OwnerOf is whom a file belongs to.
+func OwnerOf(info fs.FileInfo) (uid, gid int64) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int64(st.Uid), int64(st.Gid)
 	}
@@ -131,9 +130,4 @@ func Cause(err error) string {
 func Sum(data []byte) string {
 	h := sha256.Sum256(data)
 	return hex.EncodeToString(h[:])
-}
-
-// Below says whether path is dir or lies in it.
-func Below(path, dir string) bool {
-	return path == dir || dir == "/" || strings.HasPrefix(path, dir+"/")
 }

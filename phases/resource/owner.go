@@ -1,21 +1,33 @@
 package resource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// ownerSuffix tells the owner of a file from the file, in the journal.
-const OwnerSuffix = "@owner"
+// ownerHandler gives a file back to its owner before us, if it is still there.
+func ownerHandler() handler {
+	return handler{
+		describe: func(path string) string { return fmt.Sprintf("give %s back to whom it belonged to", path) },
+		check:    func(root string, c Claim) error { return checkPath(root, c.Key) },
+		compare:  func(Claim, func(string) Seen) Finding { return Finding{Condition: Present} },
+		undo: func(_ context.Context, root string, c Claim) error {
+			if _, err := os.Lstat(c.Key); Gone(err) {
+				return nil
+			}
+			return Give(root, c.Key, c, false)
+		},
+	}
+}
 
 // Give changes owner and mode of a path below root, and with tree the owner of all that is in it but lost+found.
-func Give(root, path string, to Made, tree bool) error {
+func Give(root, path string, to Claim, tree bool) error {
 	if root == "" { // the host's own links are followed, as everywhere
 		resolved, err := filepath.EvalSymlinks(path)
 		if err != nil {
@@ -56,7 +68,7 @@ func Give(root, path string, to Made, tree bool) error {
 
 // giveOne works on a descriptor, so that no link is followed. The mode has permission bits only: a setuid bit
 // would come from a journal that kubecrank has not written.
-func giveOne(e entry, to Made) error {
+func giveOne(e entry, to Claim) error {
 	dir, err := e.dir.Open(".")
 	if err != nil {
 		return err
@@ -75,13 +87,4 @@ func giveOne(e entry, to Made) error {
 		return err
 	}
 	return f.Chmod(to.Mode.Perm())
-}
-
-// GiveBack gives a path to whom it was before a MadeOwner, if it is still there.
-func GiveBack(root string, m Made) error {
-	path := strings.TrimSuffix(m.Path, OwnerSuffix)
-	if _, err := os.Lstat(path); Gone(err) {
-		return nil
-	}
-	return Give(root, path, m, false)
 }

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/kubecrank/kubecrank/durable"
+	"github.com/kubecrank/kubecrank/pathname"
 	"github.com/kubecrank/kubecrank/procfs"
 )
 
@@ -61,7 +61,7 @@ func (r *Remover) open(path string) (entry, error) {
 }
 
 func (r *Remover) openDir(dir string) (*os.Root, error) {
-	if r.root == "" || !Below(dir, r.root) {
+	if r.root == "" || !pathname.Below(r.root, dir) {
 		return os.OpenRoot(dir)
 	}
 	root, err := os.OpenRoot(r.root)
@@ -220,42 +220,11 @@ type LeftError struct{ Why string }
 
 func (e *LeftError) Error() string { return "left: " + e.Why }
 
-func RemoveOwned(root string, o Owned) error {
+// withRemover removes something below root.
+func withRemover(root string, remove func(*Remover) error) error {
 	r, err := NewRemover(root)
 	if err != nil {
 		return err
 	}
-	switch {
-	case o.Kind == MadeFile:
-		return r.File(o.Path, o.Wrote)
-	case o.Kind == MadeTree && o.Done:
-		return r.Tree(o.Path, nil)
-	default: // nothing is put into a tree before the journal knows it as made: one with content is not ours
-		return r.EmptyDir(o.Path)
-	}
-}
-
-// RemoveEntries removes from the directory of m.Path ("dir/prefix*") what has the prefix and was not there before.
-func RemoveEntries(root string, m Made) error {
-	r, err := NewRemover(root)
-	if err != nil {
-		return err
-	}
-	dir, prefix := filepath.Dir(m.Path), strings.TrimSuffix(filepath.Base(m.Path), "*")
-	entries, err := os.ReadDir(dir)
-	if Gone(err) {
-		return nil
-	}
-	if err != nil {
-		return CannotRemove(m.Path, err)
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), prefix) || slices.Contains(m.Except, e.Name()) {
-			continue
-		}
-		if err := r.Tree(filepath.Join(dir, e.Name()), nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	return remove(r)
 }

@@ -140,8 +140,8 @@ func TestRemoveDoesNotCrossMounts(t *testing.T) {
 func TestRemoveOwned(t *testing.T) {
 	base := t.TempDir()
 	path := func(parts ...string) string { return filepath.Join(append([]string{base}, parts...)...) }
-	our := func(kind MadeKind, path string, done bool) Owned {
-		return Owned{Made: Made{Kind: kind, Path: path}, Done: done, Sums: []string{Sum([]byte("x"))}}
+	our := func(kind Kind, path string, done bool) Claim {
+		return Claim{Resource: Resource{Kind: kind, Key: path}, Done: done, Sums: []string{Sum([]byte("x"))}}
 	}
 	edited := put(t, path("edited"))
 	if err := os.WriteFile(edited, []byte("y"), 0o600); err != nil {
@@ -158,21 +158,21 @@ func TestRemoveOwned(t *testing.T) {
 	}
 	link(t, path("full"), path("dirlink"))
 	for name, test := range map[string]struct {
-		owned Owned
+		owned Claim
 		left  string // "": removed
 	}{
-		"a file":                                  {our(MadeFile, file, true), ""},
-		"a file that was changed":                 {our(MadeFile, edited, true), "changed"},
-		"a file that became a directory":          {our(MadeFile, path("replaced"), true), "not a file"},
-		"a file that is gone":                     {our(MadeFile, path("gone"), true), ""},
-		"a file whose directory is gone":          {our(MadeFile, path("gone", "f"), true), ""},
-		"an empty directory":                      {our(MadeDir, path("empty"), true), ""},
-		"a directory with something in it":        {our(MadeDir, path("full"), true), "not empty"},
-		"a directory that became a link":          {our(MadeDir, path("dirlink"), true), "not a directory"},
-		"a tree":                                  {our(MadeTree, path("tree"), true), ""},
-		"a tree that we meant to make, with data": {our(MadeTree, path("intended"), false), "not empty"},
+		"a file":                                  {our(File, file, true), ""},
+		"a file that was changed":                 {our(File, edited, true), "changed"},
+		"a file that became a directory":          {our(File, path("replaced"), true), "not a file"},
+		"a file that is gone":                     {our(File, path("gone"), true), ""},
+		"a file whose directory is gone":          {our(File, path("gone", "f"), true), ""},
+		"an empty directory":                      {our(Dir, path("empty"), true), ""},
+		"a directory with something in it":        {our(Dir, path("full"), true), "not empty"},
+		"a directory that became a link":          {our(Dir, path("dirlink"), true), "not a directory"},
+		"a tree":                                  {our(Tree, path("tree"), true), ""},
+		"a tree that we meant to make, with data": {our(Tree, path("intended"), false), "not empty"},
 	} {
-		err := RemoveOwned("", test.owned)
+		err := test.owned.Undo(t.Context(), "")
 		var left *LeftError
 		if err != nil && !errors.As(err, &left) {
 			t.Errorf("%s: %v", name, err)
@@ -180,8 +180,8 @@ func TestRemoveOwned(t *testing.T) {
 		if (left != nil) != (test.left != "") || left != nil && !strings.Contains(left.Why, test.left) {
 			t.Errorf("%s: %+v", name, left)
 		}
-		if exists(test.owned.Path) != (test.left != "") {
-			t.Errorf("%s: is there: %v", name, exists(test.owned.Path))
+		if exists(test.owned.Key) != (test.left != "") {
+			t.Errorf("%s: is there: %v", name, exists(test.owned.Key))
 		}
 	}
 	if exists(leftover) {
@@ -195,9 +195,9 @@ func TestRemoveEntries(t *testing.T) {
 	for _, name := range []string{"kube-system_etcd-n_old", "kube-system_etcd-n_new", "default_other_1"} {
 		put(t, filepath.Join(dir, name, "0.log"))
 	}
-	m := Made{Kind: MadeEntries, Path: filepath.Join(dir, "kube-system_etcd-n_*"), Except: []string{"kube-system_etcd-n_old"}}
+	m := Claim{Resource: EntriesOf(dir, "kube-system_etcd-n_"), Except: []string{"kube-system_etcd-n_old"}}
 	for range 2 {
-		if err := RemoveEntries("", m); err != nil {
+		if err := m.Undo(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,8 +212,8 @@ func TestRemoveEntries(t *testing.T) {
 	if !slices.Equal(names, []string{"default_other_1", "kube-system_etcd-n_old"}) {
 		t.Errorf("there are %v", names)
 	}
-	m.Path = filepath.Join(dir, "gone", "x*")
-	if err := RemoveEntries("", m); err != nil {
+	m.Key = filepath.Join(dir, "gone", "x")
+	if err := m.Undo(t.Context(), ""); err != nil {
 		t.Error(err)
 	}
 }

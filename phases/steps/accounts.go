@@ -42,9 +42,9 @@ func (s AddAccounts) Compare(h plan.Host) plan.Work {
 	w := plan.Work{State: plan.Unchanged}
 	var missing []string
 	for _, line := range s.Lines {
-		made := resource.Made{Kind: resource.MadeLine, Path: s.File + ":" + accounts.Name(line), SHA256: resource.Sum([]byte(line))}
+		made := resource.Claim{Resource: resource.LineOf(s.File, line), SHA256: resource.Sum([]byte(line))}
 		there, problem := lineOf(string(seen.Data), line)
-		o, ours := h.Owned(made.Path)
+		o, ours := h.Claim(made.Resource)
 		switch {
 		case problem != "":
 			return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: problem, Hint: "run it again: it chooses other IDs"}
@@ -52,7 +52,7 @@ func (s AddAccounts) Compare(h plan.Host) plan.Work {
 			missing = append(missing, line)
 			w.Makes = append(w.Makes, made)
 		case ours && !o.Done && o.Wrote(made.SHA256): // we were killed after adding it
-			w.Makes = append(w.Makes, o.Made)
+			w.Makes = append(w.Makes, o)
 		}
 	}
 	if len(missing) > 0 {
@@ -124,7 +124,7 @@ func (s Own) Where() string { return s.Path }
 func (s Own) Compare(h plan.Host) plan.Work {
 	seen := h.Look(s.Path)
 	w := plan.Work{State: plan.New, Do: func(_ context.Context, n *plan.Node) (plan.Outcome, error) {
-		return plan.Outcome{}, resource.Give(n.Root, s.Path, resource.Made{UID: s.UID, GID: s.GID, Mode: s.Mode}, s.Tree)
+		return plan.Outcome{}, resource.Give(n.Root, s.Path, resource.Claim{UID: s.UID, GID: s.GID, Mode: s.Mode}, s.Tree)
 	}}
 	switch seen.Kind {
 	case resource.Absent: // it will be there: the step is done after those that make it
@@ -142,10 +142,10 @@ func (s Own) Compare(h plan.Host) plan.Work {
 	if s.is(seen) && seen.Mode == s.Mode && (inside.Kind != resource.Directory || s.is(inside)) {
 		return plan.Work{State: plan.Unchanged}
 	}
-	if _, ours := h.Owned(s.Path); !ours {
-		made := resource.Made{Kind: resource.MadeOwner, Path: s.Path + resource.OwnerSuffix, UID: seen.UID, GID: seen.GID, Mode: seen.Mode}
-		if _, known := h.Owned(made.Path); !known {
-			w.Makes = []resource.Made{made}
+	if _, ours := h.At(s.Path); !ours {
+		made := resource.Claim{Resource: resource.Resource{Kind: resource.Owner, Key: s.Path}, UID: seen.UID, GID: seen.GID, Mode: seen.Mode}
+		if _, known := h.Claim(made.Resource); !known {
+			w.Makes = []resource.Claim{made}
 		}
 	}
 	w.State, w.Detail = plan.Changed, fmt.Sprintf("it is user %d's, group %d's (%04o)", seen.UID, seen.GID, seen.Mode)

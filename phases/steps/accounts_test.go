@@ -19,9 +19,10 @@ import (
 
 const passwd = "root:x:0:0:root:/root:/bin/bash\nme:x:1000:1000::/home/me:/bin/sh" // no line end, as an editor may leave it
 
-func accountsHost(owned map[string]resource.Owned) plan.Host {
-	return plan.Host{Now: time.Now(), History: journal.History{Owned: owned}, Look: func(path string) resource.Seen { return resource.Look(path, false) },
-		Owned: func(path string) (resource.Owned, bool) { o, ok := owned[path]; return o, ok }}
+func accountsHost(owned map[string]resource.Claim) plan.Host {
+	h := journal.History{Claims: byResource(owned)}
+	return plan.Host{Now: time.Now(), History: h, Look: func(path string) resource.Seen { return resource.Look(path, false) },
+		Claim: h.Claim}
 }
 
 // Users are added behind those that are there, once, and go again without a trace; a line that somebody changed stays.
@@ -32,7 +33,7 @@ func TestAddAccounts(t *testing.T) {
 	}
 	step := AddAccounts{File: file, Lines: []string{"a:x:100:100:::/bin/false", "b:x:101:101:::/bin/false"}}
 	w := step.Compare(accountsHost(nil))
-	if w.State != plan.New || len(w.Makes) != 2 || w.Makes[1].Path != file+":b" || w.Makes[1].Kind != resource.MadeLine {
+	if w.State != plan.New || len(w.Makes) != 2 || w.Makes[1].Key != file+":b" || w.Makes[1].Kind != resource.Line {
 		t.Fatalf("work is %+v", w)
 	}
 	for range 2 { // killed after it, it is done again
@@ -47,9 +48,10 @@ func TestAddAccounts(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	owned := map[string]resource.Owned{}
+	owned := map[string]resource.Claim{}
 	for _, m := range w.Makes {
-		owned[m.Path] = resource.Owned{Made: m, Sums: []string{m.SHA256}}
+		m.Sums = []string{m.SHA256}
+		owned[m.Key] = m
 	}
 	again := step.Compare(accountsHost(owned))
 	if again.State != plan.Unchanged || len(again.Makes) != 2 {
@@ -59,8 +61,8 @@ func TestAddAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, state := range map[string]plan.State{file + ":a": "", file + ":b": plan.Left} {
-		w := RemovePath{Path: path, As: resource.MadeLine}.Compare(accountsHost(owned))
-		out, err := w.Do(t.Context(), nil)
+		w := Undo{resource.Resource{Kind: resource.Line, Key: path}}.Compare(accountsHost(owned))
+		out, err := w.Do(t.Context(), &plan.Node{})
 		if err != nil || out.State != state {
 			t.Errorf("removing %s: %+v, %v", path, out, err)
 		}
@@ -126,7 +128,7 @@ func TestOwn(t *testing.T) {
 	}
 	step := Own{Path: key, UID: 4001, GID: 4002, Mode: 0o600, To: "x"}
 	w := step.Compare(accountsHost(nil))
-	if w.State != plan.Changed || len(w.Makes) != 1 || w.Makes[0].Mode != 0o640 || w.Makes[0].Path != key+"@owner" {
+	if w.State != plan.Changed || len(w.Makes) != 1 || w.Makes[0].Mode != 0o640 || w.Makes[0].Resource != (resource.Resource{Kind: resource.Owner, Key: key}) {
 		t.Fatalf("work is %+v", w)
 	}
 	n := &plan.Node{Root: root}
@@ -139,8 +141,10 @@ func TestOwn(t *testing.T) {
 	if again := step.Compare(accountsHost(nil)); again.State != plan.Unchanged || len(again.Makes) > 0 {
 		t.Errorf("then it is %+v", again)
 	}
-	owned := map[string]resource.Owned{key + "@owner": {Made: w.Makes[0], Done: true}}
-	back := RemovePath{Path: key + "@owner", As: resource.MadeOwner}.Compare(accountsHost(owned))
+	given := w.Makes[0]
+	given.Done = true
+	owned := map[string]resource.Claim{key: given}
+	back := Undo{given.Resource}.Compare(accountsHost(owned))
 	if _, err := back.Do(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +154,7 @@ func TestOwn(t *testing.T) {
 
 	// A journal that others wrote does not make a program setuid.
 	for _, mode := range []fs.FileMode{0o755 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky, 0o4755} {
-		if err := resource.Give(root, key, resource.Made{Mode: mode}, false); err != nil {
+		if err := resource.Give(root, key, resource.Claim{Mode: mode}, false); err != nil {
 			t.Fatal(err)
 		}
 		if info, err := os.Lstat(key); err != nil || info.Mode() != 0o755 {
@@ -179,7 +183,7 @@ func TestOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"link", "dir/shadow"} {
-		if err := resource.Give(root, filepath.Join(root, path), resource.Made{UID: 4001, Mode: 0o666}, false); err == nil {
+		if err := resource.Give(root, filepath.Join(root, path), resource.Claim{UID: 4001, Mode: 0o666}, false); err == nil {
 			t.Errorf("%s is given away", path)
 		}
 	}

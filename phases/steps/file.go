@@ -70,11 +70,11 @@ func (s MakeDir) Compare(h plan.Host) plan.Work {
 func (s MakeDir) make(dirs []string) plan.Work {
 	w := plan.Work{State: plan.New, Do: func(context.Context, *plan.Node) (plan.Outcome, error) { return plan.Outcome{}, makeDirs(dirs, s.Mode) }}
 	for _, dir := range dirs {
-		made := resource.Made{Kind: resource.MadeDir, Path: dir, Mode: 0o755}
+		made := resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: dir}, Mode: 0o755}
 		if dir == s.Path {
 			made.Mode = s.Mode
 			if s.Tree {
-				made.Kind = resource.MadeTree
+				made.Kind = resource.Tree
 			}
 		}
 		w.Makes = append(w.Makes, made)
@@ -85,23 +85,23 @@ func (s MakeDir) make(dirs []string) plan.Work {
 // keep records whose a directory is that is there.
 func (s MakeDir) keep(h plan.Host, seen resource.Seen) plan.Work {
 	w := plan.Work{State: plan.Unchanged}
-	o, ours := h.Owned(s.Path)
+	o, ours := h.At(s.Path)
 	switch {
 	case ours && o.Done:
 		return w
 	case ours && (!s.Tree || len(seen.Names) == 0): // we were killed after making it
-		w.Makes = []resource.Made{o.Made}
+		w.Makes = []resource.Claim{o}
 		return w
 	}
 	// A tree with something in it is not ours if the journal does not know that we had made it:
 	// nothing is put there before it does.
 	if _, known := h.History.Before[s.Path]; !known {
-		w.Makes = []resource.Made{{Kind: resource.MadeDir, Path: s.Path, Existed: true}}
+		w.Makes = []resource.Claim{{Resource: resource.Resource{Kind: resource.Dir, Key: s.Path}, Existed: true}}
 	}
 	for _, prefix := range s.Entries {
-		made := resource.Made{Kind: resource.MadeEntries, Path: filepath.Join(s.Path, prefix+"*")}
+		made := resource.Claim{Resource: resource.EntriesOf(s.Path, prefix)}
 		// If that was only meant, nothing of ours is there yet, and what is there now is not ours.
-		if o, ours := h.Owned(made.Path); ours && o.Done {
+		if o, ours := h.Claim(made.Resource); ours && o.Done {
 			continue
 		}
 		for _, name := range seen.Names {
@@ -187,7 +187,7 @@ func (s WriteFile) Compare(h plan.Host) plan.Work {
 	default:
 		return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: fmt.Sprintf("it is a %s, not a file", seen.Kind)}
 	}
-	o, ours := h.Owned(s.Path)
+	o, ours := h.At(s.Path)
 	switch {
 	case bytes.Equal(seen.Data, s.Data) && ours && o.Done && seen.Mode != s.Mode:
 		w := s.write(plan.Changed)
@@ -201,8 +201,8 @@ func (s WriteFile) Compare(h plan.Host) plan.Work {
 	case ours && s.Editable && o.Edited(seen.SHA256, resource.Sum(s.Data)):
 		return plan.Work{State: plan.Unchanged, Detail: "it was edited by hand, and stays as it is"}
 	case ours && s.Editable && !h.History.SetUp && !o.Wrote(seen.SHA256) && cmp.Or(o.Edits, o.SHA256) == resource.Sum(s.Data):
-		made := resource.Made{Kind: resource.MadeFile, Path: s.Path, SHA256: seen.SHA256, Mode: seen.Mode, Edits: resource.Sum(s.Data)}
-		return plan.Work{State: plan.Unchanged, Detail: "it was edited by hand, and stays as it is", Makes: []resource.Made{made}}
+		made := resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: s.Path}, SHA256: seen.SHA256, Mode: seen.Mode, Edits: resource.Sum(s.Data)}
+		return plan.Work{State: plan.Unchanged, Detail: "it was edited by hand, and stays as it is", Makes: []resource.Claim{made}}
 	case !ours:
 		w.Refused, w.Detail = plan.NotOurs, "it is there already, with other content, and kubecrank did not write it"
 	case !o.Wrote(seen.SHA256):
@@ -235,15 +235,15 @@ func (s WriteFile) diff(old []byte) string {
 // that we use and that reset leaves.
 func found(h plan.Host, path string, seen resource.Seen) plan.Work {
 	w := plan.Work{State: plan.Unchanged}
-	o, ours := h.Owned(path)
+	o, ours := h.At(path)
 	_, known := h.History.Before[path]
 	switch {
 	case ours && o.Wrote(seen.SHA256):
 		if !o.Done { // we were killed after writing it
-			w.Makes = []resource.Made{o.Made}
+			w.Makes = []resource.Claim{o}
 		}
 	case !known && !ours:
-		w.Makes = []resource.Made{{Kind: resource.MadeFile, Path: path, SHA256: seen.SHA256, Existed: true}}
+		w.Makes = []resource.Claim{{Resource: resource.Resource{Kind: resource.File, Key: path}, SHA256: seen.SHA256, Existed: true}}
 	}
 	return w
 }
@@ -251,6 +251,6 @@ func found(h plan.Host, path string, seen resource.Seen) plan.Work {
 // modifiable says whether a file may be replaced: it is ours, as we wrote it,
 // and the node is not set up yet.
 func modifiable(h plan.Host, path string, seen resource.Seen) bool {
-	o, ours := h.Owned(path)
+	o, ours := h.At(path)
 	return ours && !h.History.SetUp && o.Wrote(seen.SHA256)
 }

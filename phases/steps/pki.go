@@ -115,7 +115,7 @@ func (s IssueCertificate) Compare(h plan.Host) plan.Work {
 
 func (s IssueCertificate) check(h plan.Host, p pair) error {
 	if s.Spec.IsCA() {
-		if _, ours := h.Owned(p.second); ours && p.two.Kind == resource.Absent && !h.History.SetUp {
+		if _, ours := h.At(p.second); ours && p.two.Kind == resource.Absent && !h.History.SetUp {
 			return errors.New("its key was not written before the last run ended")
 		}
 		return pki.Locate(pki.Check(s.Spec, p.one.Data, p.two.Data, nil, h.Now), s.PKI)
@@ -320,7 +320,7 @@ func (p *pair) found(h plan.Host) plan.Work {
 // refuse tells a pair that was right when we wrote it from one that never was.
 func (p *pair) refuse(h plan.Host, err error) plan.Work {
 	w := invalid(err)
-	o, ours := h.Owned(p.first)
+	o, ours := h.At(p.first)
 	var reason *pki.Reason
 	if ours && o.Wrote(p.one.SHA256) && h.History.SetUp && errors.As(err, &reason) &&
 		(reason.Kind == pki.WrongName || reason.Kind == pki.WrongSubject) {

@@ -4,88 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/resource"
 )
 
-// RemovePath removes what the journal says was made. What else the journal
-// knows of it, the host has (Host.Owned).
-type RemovePath struct {
-	Path string            `json:"path"`
-	As   resource.MadeKind `json:"as"`
-}
+// Undo takes away a resource that the journal claims. The rest of the claim is in the host (Host.Claim).
+type Undo struct{ resource.Resource }
 
 // Kind implements Step.
-func (RemovePath) Kind() string { return "RemovePath" }
+func (Undo) Kind() string { return "Undo" }
 
-// Describe implements Step.
-func (s RemovePath) Describe() string {
-	switch s.As {
-	case resource.MadeLine:
-		file, name, _ := strings.Cut(s.Path, ":")
-		return fmt.Sprintf("remove %s from %s", name, file)
-	case resource.MadeOwner:
-		return fmt.Sprintf("give %s back to whom it belonged to", strings.TrimSuffix(s.Path, resource.OwnerSuffix))
-	case resource.MadeDir:
-		return fmt.Sprintf("remove directory %s if it is empty", s.Path)
-	case resource.MadeTree, resource.MadeEntries:
-		return fmt.Sprintf("remove %s with all that is in it", s.Path)
-	default:
-		return "remove " + s.Path
-	}
-}
-
-// Where is the path.
-func (s RemovePath) Where() string { return s.Path }
+// Where is the resource's key: a path, for most kinds.
+func (s Undo) Where() string { return s.Key }
 
 // Compare implements Step.
-func (s RemovePath) Compare(h plan.Host) plan.Work {
-	o, ours := h.Owned(s.Path)
+func (s Undo) Compare(h plan.Host) plan.Work {
+	c, ours := h.Claim(s.Resource)
 	if !ours {
 		return plan.Work{State: plan.Unchanged, Detail: "removed already"}
 	}
-	w := plan.Work{State: plan.New, Unmakes: []resource.Made{o.Made}}
-	switch o.Kind {
-	case resource.MadeEntries:
-		if !o.Done {
-			w.State, w.Detail = plan.Unchanged, "nothing was put there"
-			return w
-		}
-		w.Do = func(_ context.Context, n *plan.Node) (plan.Outcome, error) {
-			return outcome(resource.RemoveEntries(n.Root, o.Made))
-		}
-		return w
-	case resource.MadeLine:
-		w.Do = func(ctx context.Context, _ *plan.Node) (plan.Outcome, error) {
-			return outcome(resource.RemoveLine(ctx, o.Path, o.Wrote))
-		}
-		return w
-	case resource.MadeOwner:
-		w.Do = func(_ context.Context, n *plan.Node) (plan.Outcome, error) {
-			return plan.Outcome{}, resource.GiveBack(n.Root, o.Made)
-		}
-		return w
-	default:
-	}
-	seen := h.Look(s.Path)
-	switch {
-	case seen.Kind == resource.Unreadable:
-		return plan.Work{State: plan.Unknown, Detail: seen.Error}
-	case seen.Kind == resource.Absent && o.Kind != resource.MadeFile:
-		w.State, w.Detail = plan.Unchanged, "gone already"
-		return w
-	case o.Kind == resource.MadeFile && seen.Kind == resource.Regular && !o.Wrote(seen.SHA256):
-		return plan.Work{State: plan.Left, Detail: resource.ChangedByHand}
-	}
-	w.Do = func(_ context.Context, n *plan.Node) (plan.Outcome, error) {
-		return outcome(resource.RemoveOwned(n.Root, o))
+	found := c.Compare(h.Look)
+	w := plan.Work{Detail: found.Why, Unmakes: []resource.Claim{c}}
+	switch found.Condition {
+	case resource.Present:
+		w.State = plan.New
+		w.Do = func(ctx context.Context, n *plan.Node) (plan.Outcome, error) { return outcome(c.Undo(ctx, n.Root)) }
+	case resource.Missing:
+		w.State = plan.Unchanged
+	case resource.Foreign:
+		return plan.Work{State: plan.Left, Detail: found.Why}
+	case resource.Unseen:
+		return plan.Work{State: plan.Unknown, Detail: found.Why}
 	}
 	return w
 }
 
-// outcome makes of something left, which is no failure, what it is.
+// outcome reports what reset left behind. That is not a failure.
 func outcome(err error) (plan.Outcome, error) {
 	var left *resource.LeftError
 	if errors.As(err, &left) {

@@ -106,7 +106,7 @@ func renewal(h plan.Host, paths []string, files func(h plan.Host, first []byte) 
 		if kind := h.Look(path).Kind; kind != resource.Regular && kind != resource.Absent {
 			return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: fmt.Sprintf("%s is a %s, not a file", path, kind)}
 		}
-		_, owned := h.Owned(path)
+		_, owned := h.At(path)
 		ours = ours && owned
 	}
 	renewed := func(h plan.Host) ([]durable.File, error) {

@@ -22,14 +22,13 @@ var testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // fakeHost is a machine written by hand.
 type fakeHost struct {
 	files map[string]resource.Seen
-	owned map[string]resource.Owned
+	owned map[string]resource.Claim
 	setUp bool
 	now   time.Time
 }
 
 func (f *fakeHost) host() plan.Host {
-	h := journal.History{}
-	h.SetUp, h.Owned = f.setUp, f.owned
+	h := journal.History{SetUp: f.setUp, Claims: byResource(f.owned)}
 	return plan.Host{
 		Now: f.now, History: h, SupervisorRuns: func() bool { return false },
 		Look: func(path string) resource.Seen {
@@ -38,16 +37,24 @@ func (f *fakeHost) host() plan.Host {
 			}
 			return resource.Seen{Kind: resource.Absent}
 		},
-		Owned: func(path string) (resource.Owned, bool) { o, ok := f.owned[path]; return o, ok },
+		Claim: h.Claim,
 	}
+}
+
+func byResource(byPath map[string]resource.Claim) map[resource.Resource]resource.Claim {
+	claims := map[resource.Resource]resource.Claim{}
+	for _, c := range byPath {
+		claims[c.Resource] = c
+	}
+	return claims
 }
 
 func aFile(data string) resource.Seen {
 	return resource.Seen{Kind: resource.Regular, Mode: 0o600, Data: []byte(data), SHA256: resource.Sum([]byte(data))}
 }
 
-func ourFile(path string, contents ...string) resource.Owned {
-	o := resource.Owned{Made: resource.Made{Kind: resource.MadeFile, Path: path, Mode: 0o600}, Done: true}
+func ourFile(path string, contents ...string) resource.Claim {
+	o := resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: path}, Mode: 0o600, Done: true}
 	for _, c := range contents {
 		o.Sums = append(o.Sums, resource.Sum([]byte(c)))
 	}
@@ -56,8 +63,8 @@ func ourFile(path string, contents ...string) resource.Owned {
 
 func TestWriteFileCompare(t *testing.T) {
 	step := WriteFile{Path: "/m/a.yaml", Mode: 0o600, Data: []byte("new\n")}
-	ours := func(contents ...string) map[string]resource.Owned {
-		return map[string]resource.Owned{step.Path: ourFile(step.Path, contents...)}
+	ours := func(contents ...string) map[string]resource.Claim {
+		return map[string]resource.Claim{step.Path: ourFile(step.Path, contents...)}
 	}
 	for name, test := range map[string]struct {
 		host    fakeHost
@@ -140,32 +147,32 @@ func TestMakeDirCompare(t *testing.T) {
 	with := func(names ...string) map[string]resource.Seen {
 		return map[string]resource.Seen{"/var": dirs["/var"], "/var/lib": dirs["/var/lib"], step.Path: {Kind: resource.Directory, Names: names}}
 	}
-	owned := func(done bool) map[string]resource.Owned {
-		return map[string]resource.Owned{step.Path: {Made: resource.Made{Kind: resource.MadeTree, Path: step.Path}, Done: done}}
+	owned := func(done bool) map[string]resource.Claim {
+		return map[string]resource.Claim{step.Path: {Resource: resource.Resource{Kind: resource.Tree, Key: step.Path}, Done: done}}
 	}
-	existed := resource.Made{Kind: resource.MadeDir, Path: step.Path, Existed: true}
+	existed := resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: step.Path}, Existed: true}
 	for name, test := range map[string]struct {
 		host  fakeHost
 		state plan.State
-		makes []resource.Made
+		makes []resource.Claim
 	}{
-		"nothing there": {fakeHost{files: dirs}, plan.New, []resource.Made{{Kind: resource.MadeTree, Path: step.Path, Mode: 0o700}}},
+		"nothing there": {fakeHost{files: dirs}, plan.New, []resource.Claim{{Resource: resource.Resource{Kind: resource.Tree, Key: step.Path}, Mode: 0o700}}},
 		"no parents": {fakeHost{files: map[string]resource.Seen{"/var": {Kind: resource.Directory}}}, plan.New,
-			[]resource.Made{{Kind: resource.MadeDir, Path: "/var/lib", Mode: 0o755}, {Kind: resource.MadeTree, Path: step.Path, Mode: 0o700}}},
+			[]resource.Claim{{Resource: resource.Resource{Kind: resource.Dir, Key: "/var/lib"}, Mode: 0o755}, {Resource: resource.Resource{Kind: resource.Tree, Key: step.Path}, Mode: 0o700}}},
 		"ours and done": {fakeHost{files: with("member"), owned: owned(true)}, plan.Unchanged, nil},
 		"ours, killed before it was recorded as made": {
-			fakeHost{files: with(), owned: owned(false)}, plan.Unchanged, []resource.Made{{Kind: resource.MadeTree, Path: step.Path}},
+			fakeHost{files: with(), owned: owned(false)}, plan.Unchanged, []resource.Claim{{Resource: resource.Resource{Kind: resource.Tree, Key: step.Path}}},
 		},
 		"meant by us, but somebody else was faster": {
-			fakeHost{files: with("theirs"), owned: owned(false)}, plan.Unchanged, []resource.Made{existed,
-				{Kind: resource.MadeEntries, Path: step.Path + "/member*"}},
+			fakeHost{files: with("theirs"), owned: owned(false)}, plan.Unchanged, []resource.Claim{existed,
+				{Resource: resource.Resource{Kind: resource.Entries, Key: step.Path + "/member"}}},
 		},
 		"there before": {
-			fakeHost{files: with("lost+found")}, plan.Unchanged, []resource.Made{existed, {Kind: resource.MadeEntries, Path: step.Path + "/member*"}},
+			fakeHost{files: with("lost+found")}, plan.Unchanged, []resource.Claim{existed, {Resource: resource.Resource{Kind: resource.Entries, Key: step.Path + "/member"}}},
 		},
 		"there before, with what would be in our way": {
-			fakeHost{files: with("lost+found", "member")}, plan.Unchanged, []resource.Made{existed,
-				{Kind: resource.MadeEntries, Path: step.Path + "/member*", Except: []string{"member"}}},
+			fakeHost{files: with("lost+found", "member")}, plan.Unchanged, []resource.Claim{existed,
+				{Resource: resource.Resource{Kind: resource.Entries, Key: step.Path + "/member"}, Except: []string{"member"}}},
 		},
 		"a file in the way":   {fakeHost{files: map[string]resource.Seen{step.Path: aFile("x")}}, plan.Conflict, nil},
 		"not to be looked at": {fakeHost{files: map[string]resource.Seen{step.Path: {Kind: resource.Unreadable}}}, plan.Unknown, nil},
@@ -182,7 +189,7 @@ func TestMakeDirCompare(t *testing.T) {
 // pkiHost makes a real PKI in memory, as an init would have left it.
 func pkiHost(t *testing.T, issuing Issuing, specs ...pki.Spec) *fakeHost {
 	t.Helper()
-	f := &fakeHost{files: map[string]resource.Seen{}, owned: map[string]resource.Owned{}, now: testTime}
+	f := &fakeHost{files: map[string]resource.Seen{}, owned: map[string]resource.Claim{}, now: testTime}
 	for _, spec := range specs {
 		w := IssueCertificate{Spec: spec, Issuing: issuing}.Compare(f.host())
 		if w.State != plan.New {
@@ -222,7 +229,7 @@ func testSpecs(t *testing.T) (ca, leaf pki.Spec, issuing Issuing) {
 func TestIssueCertificateCompare(t *testing.T) {
 	ca, leaf, issuing := testSpecs(t)
 	const caCrt, caKey, crt, key = "/pki/ca.crt", "/pki/ca.key", "/pki/apiserver-kubelet-client.crt", "/pki/apiserver-kubelet-client.key"
-	notOurs := func(f *fakeHost) { f.owned = map[string]resource.Owned{} }
+	notOurs := func(f *fakeHost) { f.owned = map[string]resource.Claim{} }
 	for name, test := range map[string]struct {
 		change   func(f *fakeHost)
 		ca, leaf plan.State
@@ -330,7 +337,7 @@ func TestWriteKubeconfigCompare(t *testing.T) {
 		"not there": {func(f *fakeHost) { delete(f.files, path) }, plan.New, ""},
 		"not there, and the CA is external": {
 			func(f *fakeHost) {
-				f.owned = map[string]resource.Owned{}
+				f.owned = map[string]resource.Claim{}
 				delete(f.files, path)
 				delete(f.files, "/pki/ca.key")
 			}, plan.Conflict, "external CA",
@@ -389,9 +396,9 @@ func TestMakeDirsModes(t *testing.T) {
 func TestEditedByHand(t *testing.T) {
 	step := WriteFile{Path: "/m/a.yaml", Mode: 0o600, Data: []byte("new\n"), Editable: true}
 	h := journal.History{}
-	h.Add(journal.Record{What: journal.StepDone, Made: &resource.Made{Kind: resource.MadeFile, Path: step.Path, SHA256: resource.Sum(step.Data)}})
+	h.Add(journal.Record{What: journal.StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: step.Path}, SHA256: resource.Sum(step.Data)}})
 	at := func(content string, setUp bool) *fakeHost {
-		return &fakeHost{files: map[string]resource.Seen{step.Path: aFile(content)}, owned: h.Owned, setUp: setUp}
+		return &fakeHost{files: map[string]resource.Seen{step.Path: aFile(content)}, owned: map[string]resource.Claim{step.Path: h.InOrder()[0]}, setUp: setUp}
 	}
 	if w := step.Compare(at("edited\n", true).host()); w.State != plan.Conflict {
 		t.Errorf("on a node that is set up: %s", w.State)
@@ -401,7 +408,7 @@ func TestEditedByHand(t *testing.T) {
 		if w.State != plan.Unchanged || len(w.Makes) != 1 || w.Makes[0].SHA256 != resource.Sum([]byte(content)) {
 			t.Fatalf("%q: %s, %+v", content, w.State, w.Makes)
 		}
-		h.Add(journal.Record{What: journal.StepDone, Made: &w.Makes[0]})
+		h.Add(journal.Record{What: journal.StepDone, Claim: &w.Makes[0]})
 		for _, setUp := range []bool{false, true} {
 			if w := step.Compare(at(content, setUp).host()); w.State != plan.Unchanged || len(w.Makes) > 0 {
 				t.Errorf("%q, once it is known: %s %+v", content, w.State, w.Makes)

@@ -27,7 +27,7 @@ func (s StartSupervisor) Describe() string {
 // directory, never see our manifests, and hold pods that a reset would stop. By hand or at boot, one may be
 // started again where the journal has the record.
 func (s StartSupervisor) Compare(h plan.Host) plan.Work {
-	o, ours := h.Owned(s.Socket)
+	o, ours := h.Claim(resource.Resource{Kind: resource.Process, Key: s.Socket})
 	runs := h.SupervisorRuns()
 	if runs && !ours {
 		return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: "a supervisor that init did not start answers on " + s.Socket,
@@ -45,7 +45,7 @@ func (s StartSupervisor) Compare(h plan.Host) plan.Work {
 	}
 	// Once an init has recorded it, it is ours to stop even if somebody started it again by hand: it runs our pods.
 	if !ours || !o.Done {
-		w.Makes = []resource.Made{{Kind: resource.MadeProc, Path: s.Socket}}
+		w.Makes = []resource.Claim{{Resource: resource.Resource{Kind: resource.Process, Key: s.Socket}}}
 	}
 	return w
 }
@@ -68,11 +68,11 @@ func (StopSupervisor) Describe() string {
 // Compare implements Step. A supervisor that does not answer may have left its
 // pods running, so there is something to do as long as the journal says that one was started, or something runs.
 func (s StopSupervisor) Compare(h plan.Host) plan.Work {
-	o, ours := h.Owned(s.Socket)
-	var unmakes []resource.Made
+	o, ours := h.Claim(resource.Resource{Kind: resource.Process, Key: s.Socket})
+	var unmakes []resource.Claim
 	switch {
 	case ours:
-		unmakes = []resource.Made{o.Made}
+		unmakes = []resource.Claim{o}
 	case !s.Unrecorded:
 		return plan.Work{State: plan.Unchanged, Detail: "none was started"}
 	}

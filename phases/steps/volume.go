@@ -51,8 +51,8 @@ func (s MakeVolume) Compare(h plan.Host) plan.Work {
 		return plan.Work{State: plan.Unknown, Detail: seen.Error}
 	default:
 		w := plan.Work{State: plan.Unchanged}
-		if o, ours := h.Owned(s.Path); ours && !o.Done { // we were killed after making it
-			w.Makes = []resource.Made{o.Made}
+		if o, ours := h.At(s.Path); ours && !o.Done { // we were killed after making it
+			w.Makes = []resource.Claim{o}
 		}
 		return w
 	}
@@ -62,10 +62,10 @@ func (s MakeVolume) Compare(h plan.Host) plan.Work {
 	}
 	w := plan.Work{State: plan.New}
 	for _, dir := range dirs {
-		w.Makes = append(w.Makes, resource.Made{Kind: resource.MadeDir, Path: dir, Mode: volumeDirMode})
+		w.Makes = append(w.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: dir}, Mode: volumeDirMode})
 	}
 	if s.File {
-		w.Makes = append(w.Makes, resource.Made{Kind: resource.MadeFile, Path: s.Path, Mode: volumeFileMode, SHA256: resource.Sum(nil)})
+		w.Makes = append(w.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: s.Path}, Mode: volumeFileMode, SHA256: resource.Sum(nil)})
 	}
 	w.Do = func(context.Context, *plan.Node) (plan.Outcome, error) {
 		if err := makeDirs(dirs, volumeDirMode); err != nil || !s.File {

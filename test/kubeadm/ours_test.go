@@ -112,8 +112,8 @@ func (s *side) apply(c prepared, ph plan.Phase, host plan.Host) error {
 				return errors.New(step.Describe() + ": " + work.Detail)
 			}
 			for _, made := range work.Makes {
-				if dir := made.Kind == resource.MadeDir || made.Kind == resource.MadeTree; dir && !made.Existed && s.dirs != nil && c.compares(made.Path) {
-					s.dirs[made.Path] = made.Mode
+				if dir := made.Kind == resource.Dir || made.Kind == resource.Tree; dir && !made.Existed && s.dirs != nil && c.compares(made.Key) {
+					s.dirs[made.Key] = made.Mode
 				}
 			}
 			if work.Files == nil || work.Late != late {

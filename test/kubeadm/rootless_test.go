@@ -121,7 +121,7 @@ func compareOwners(t *testing.T, cfg config.Config, f facts.Facts, root string) 
 			if err != nil {
 				return err
 			}
-			uid, gid := resource.Owner(info)
+			uid, gid := resource.OwnerOf(info)
 			name := strings.TrimPrefix(path, root)
 			own, given := ours[name]
 			switch {
