@@ -240,7 +240,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	if remedy == "" {
 		remedy = helpHint(cmd)
 	}
-	return &usageError{err: hint.With(fmt.Errorf("%s for %q", strings.Replace(err.Error(), "flag: ", "flag ", 1), cmd.CommandPath()), remedy)}
+	text := strings.Replace(err.Error(), "flag: ", "flag ", 1)
+	return hint.With(usage("%s for %q", text, cmd.CommandPath()), remedy)
 }
 
 func helpHint(cmd *cobra.Command) string { return cmd.CommandPath() + " --help lists the flags" }

@@ -284,7 +284,8 @@ func (o superviseOptions) sources(cfg config.Config) ([]source.Source, error) {
 	}
 	u, err := url.Parse(o.manifestURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, hint.With(usage("cannot use --manifest-url: it is no http or https URL"), "such as https://config.example.com/pods.yaml")
+		err := usage("cannot use --manifest-url: it is no http or https URL")
+		return nil, hint.With(err, "such as https://config.example.com/pods.yaml")
 	}
 	header := http.Header{}
 	for _, h := range o.headers {
