@@ -228,7 +228,7 @@ func (s *Supervisor) died(exit error, begin int64) error {
 
 // tail returns the last lines of a file, of those behind an offset.
 func tail(path string, begin int64) string {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}

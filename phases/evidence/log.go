@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/kubecrank/kubecrank/redact"
 )
 
@@ -84,9 +86,10 @@ func previousLog(path string) string {
 	return filepath.Join(filepath.Dir(path), strconv.Itoa(n-1)+".log")
 }
 
-// readLog returns the last lines that were written since, oldest first.
+// readLog returns the last lines that were written since, oldest first. A container may have put a pipe or a link
+// in the place of its log: it is neither waited for nor followed.
 func readLog(path string, since time.Time) []string {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}

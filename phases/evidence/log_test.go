@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTailLog(t *testing.T) {
@@ -41,5 +43,27 @@ func TestTailLog(t *testing.T) {
 	}
 	if got := Tail(filepath.Join(dir, "9.log")); got != nil {
 		t.Errorf("lines are %q", got)
+	}
+}
+
+// A pipe or a link in the place of a log is no log: a pipe would hold init up for ever, and a link shows other files.
+func TestTailOfNoLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pipe, link := filepath.Join(dir, "1.log"), filepath.Join(dir, "2.log")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, link} {
+		if lines := Tail(path); len(lines) > 0 {
+			t.Errorf("%s: %q", path, lines)
+		}
 	}
 }
