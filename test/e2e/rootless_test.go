@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,6 +111,41 @@ func (n *node) rootless() {
 		if fields["CapEff"] != allowed {
 			n.t.Errorf("%s has the capabilities %s, not %s", name, fields["CapEff"], allowed)
 		}
+	}
+}
+
+// The users of RootlessControlPlane reach what they need under every umask: directories and files have the modes that were asked for.
+func TestRootlessUmask(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root's rights to run components as other users")
+	}
+	for _, umask := range []int{0o027, 0o077} {
+		t.Run(fmt.Sprintf("%04o", umask), func(t *testing.T) {
+			n := newNode(t)
+			file := filepath.Join(n.base, "kubeadm.yaml")
+			const document = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nfeatureGates: {RootlessControlPlane: true}\n---\n" +
+				"apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: {advertiseAddress: 127.0.0.1}\n"
+			if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			old := syscall.Umask(umask)
+			defer syscall.Umask(old)
+			n.must("init", "--config", file)
+			n.rootless()
+			for dir, mode := range map[string]os.FileMode{
+				"etc/kubernetes": 0o755, "etc/kubernetes/manifests": 0o700, "etc/kubernetes/pki/etcd": 0o755, "var/lib/etcd": 0o700,
+				"var/lib/kubecrank": 0o711, "var/lib/kubecrank/components": 0o755, "var/log/pods": 0o755, "run/kubecrank": 0o700,
+			} {
+				info, err := os.Stat(filepath.Join(n.root, dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if info.Mode().Perm() != mode {
+					t.Errorf("%s has mode %v, want %v", dir, info.Mode(), mode)
+				}
+			}
+			n.must("reset", "--force")
+		})
 	}
 }
 
