@@ -1,4 +1,4 @@
-package cli
+package survey
 
 import (
 	"os"
@@ -11,15 +11,15 @@ import (
 func TestClaimOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	claim := process.Claim{PID: 4711, UID: os.Geteuid() + 1, Pod: "etcd", Container: "etcd"}
-	found := survey{claims: []process.Claim{claim}}
-	if found.runs() {
+	found := Found{Claims: []process.Claim{claim}}
+	if found.Runs() {
 		t.Error("another user's claim counts")
 	}
-	if got := found.lines(); len(got) != 1 || got[0] != "what says that it is container etcd of pod etcd (PID 4711)" {
+	if got := found.Lines(); len(got) != 1 || got[0] != "what says that it is container etcd of pod etcd (PID 4711)" {
 		t.Errorf("it is named %q", got)
 	}
 	claim.UID = os.Geteuid()
-	if found.claims = append(found.claims, claim); !found.runs() {
+	if found.Claims = append(found.Claims, claim); !found.Runs() {
 		t.Error("the caller's own process does not count")
 	}
 }
