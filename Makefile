@@ -68,6 +68,11 @@ bin/components: bin/.components-flags $(wildcard cmd/components/*.go) cmd/compon
 	  -ldflags "$(KUBE_LDFLAGS)" -o ../../$@.tmp .
 	mv $@.tmp $@
 
+# What these components create in a new cluster; the packages are those that bin/components is built from.
+bin/policy.json: bin/components cmd/components/policy/main.go
+	cd cmd/components && CGO_ENABLED=0 nice $(GO) run -trimpath -buildvcs=false -tags $(KUBE_TAGS) ./policy > ../../$@.tmp
+	mv $@.tmp $@
+
 # The components of the two minors before, from go.mod files of their own beside go.mod.
 OLD_COMPONENTS := bin/components-v1.34 bin/components-v1.35
 
@@ -84,8 +89,8 @@ $(OLD_COMPONENTS): bin/components-v1.%: cmd/components/main.go cmd/components/go
 components-versions: $(OLD_COMPONENTS) ## the programs of Kubernetes 1.34 and 1.35 as well (as long as components, for each)
 
 # pack looks at the content itself and leaves an up-to-date payload alone; touch tells make that it has looked.
-$(PAYLOAD): bin/components $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go runtime/flagcheck/*.go))
-	nice $(GO) run ./cmd/pack -version $(KUBE_VERSION) -o $@ bin/components
+$(PAYLOAD): bin/components bin/policy.json $(filter-out %_test.go,$(wildcard cmd/pack/*.go runtime/payload/*.go runtime/flagcheck/*.go))
+	nice $(GO) run ./cmd/pack -version $(KUBE_VERSION) -policy bin/policy.json -o $@ bin/components
 	@touch $@
 
 .PHONY: dist

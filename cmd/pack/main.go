@@ -1,7 +1,7 @@
 // Command pack makes the component payload that the build embeds into
 // kubecrank (make build runs it):
 //
-//	pack -version v1.36.3 -o runtime/payload/payload.bin bin/components
+//	pack -version v1.36.3 -policy bin/policy.json -o runtime/payload/payload.bin bin/components
 //
 // It starts the components to ask them for their flags (--help), which become a
 // part of the payload. A payload that is up to date is left as it is.
@@ -19,13 +19,18 @@ import (
 
 func main() {
 	version := flag.String("version", "", "the version of Kubernetes in the components, such as v1.36.3")
+	policy := flag.String("policy", "", "what the components create in a new cluster, as cmd/components/policy prints it")
 	out := flag.String("o", "", "the payload file to write")
 	flag.Parse()
-	if *version == "" || *out == "" || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: pack -version VERSION -o FILE COMPONENTS")
+	if *version == "" || *policy == "" || *out == "" || flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: pack -version VERSION -policy FILE -o FILE COMPONENTS")
 		os.Exit(2)
 	}
-	if err := run(*out, payload.Source{Path: flag.Arg(0), Version: *version, Components: payload.Names()}); err != nil {
+	data, err := os.ReadFile(*policy)
+	if err == nil {
+		err = run(*out, payload.Source{Path: flag.Arg(0), Version: *version, Components: payload.Names(), Policy: data})
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "pack:", err)
 		os.Exit(1)
 	}

@@ -25,6 +25,7 @@ type index struct {
 	Size       int64    `json:"size"`       // of the components file, bytes
 	SHA256     string   `json:"sha256"`     // of the components file, hex
 	About      []byte   `json:"about"`      // a zstd frame: data about the components
+	Policy     []byte   `json:"policy"`     // a zstd frame: what the components create in a new cluster
 	Chunks     []chunk  `json:"chunks"`
 }
 

@@ -21,6 +21,7 @@ type Source struct {
 	Version    string   // of Kubernetes: "v1.36.3"
 	Components []string // the names under which the binary is to be started
 	About      []byte   // what Payload.About returns: data about the components
+	Policy     []byte   // what Payload.Policy returns
 }
 
 // Pack writes the payload of src to w. It holds the file in memory, and keeps
@@ -32,6 +33,9 @@ func Pack(w io.Writer, src Source) error {
 	}
 	x := &index{Version: src.Version, Components: src.Components, Size: int64(len(file)), SHA256: sum(file)}
 	if x.About, err = compressAbout(src.About); err != nil {
+		return fmt.Errorf("cannot pack %s: %w", src.Path, err)
+	}
+	if x.Policy, err = compressAbout(src.Policy); err != nil {
 		return fmt.Errorf("cannot pack %s: %w", src.Path, err)
 	}
 	frames, err := x.compress(file)
@@ -71,7 +75,11 @@ func Packed(path string, src Source) (bool, error) {
 	if err != nil {
 		return false, nil // damaged
 	}
-	return x.SHA256 == sum(file) && x.Version == src.Version && bytes.Equal(about, src.About) &&
+	policy, err := expandAbout(x.Policy)
+	if err != nil {
+		return false, nil // damaged
+	}
+	return x.SHA256 == sum(file) && x.Version == src.Version && bytes.Equal(about, src.About) && bytes.Equal(policy, src.Policy) &&
 		slices.Equal(x.Components, src.Components), nil
 }
 

@@ -74,6 +74,18 @@ func (p *Payload) About() ([]byte, error) {
 	return data, nil
 }
 
+// Policy is what the components create in a new cluster, as cmd/components/policy prints it.
+func (p *Payload) Policy() ([]byte, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	data, err := expandAbout(p.index.Policy)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what the components create: %w", err)
+	}
+	return data, nil
+}
+
 // Size is the length of the staged file in bytes.
 func (p *Payload) Size() int64 { return p.index.Size }
 
