@@ -28,6 +28,7 @@ func initPhases() []phase {
 		{"control-plane", "write the control plane's static pod manifests", []string{"components", "etcd", "kubeconfig"}, controlPlane,
 			controlPlaneParts()},
 		{"supervise", "leave a supervisor running that runs the static pods", []string{"control-plane"}, supervise, nil},
+		{"bootstrap-policy", "create the cluster's default roles before kube-apiserver does", []string{"supervise"}, bootstrapPolicy, nil},
 		{"wait-control-plane", "wait until all components are ready", []string{"supervise"}, waitControlPlane, nil},
 		{"admin-rbac", "give the group of admin.conf its rights", []string{"wait-control-plane"}, adminRBAC, nil},
 		{"summary", "say what to do next", []string{"admin-rbac"}, summary, nil},

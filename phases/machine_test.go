@@ -2,6 +2,7 @@ package phases
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -99,6 +100,9 @@ func (fakeAPI) Apply(_ context.Context, to plan.Endpoint, _ cluster.Object) (boo
 	return false, nil
 }
 
+func (fakeAPI) Bootstrap(context.Context, plan.Endpoint, []json.RawMessage, []string) (int, error) {
+	return 0, nil
+}
 func (fakeAPI) Open(plan.Endpoint) (plan.Reader, error) { return fakeReader{}, nil }
 
 // fakeReader is of a cluster whose controllers another machine's instances run.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubecrank/kubecrank/manifests"
 	"github.com/kubecrank/kubecrank/manifests/config"
+	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/facts"
 	"github.com/kubecrank/kubecrank/phases/plan"
 )
@@ -37,6 +38,8 @@ type Payload struct {
 	Digest  string // Components.Digest
 	Size    int64  // bytes on disk once staged; 0 if unknown
 	Version string // of Kubernetes, "v1.36.3"; "" if unknown
+	// Policy is what these components create in a new cluster; without objects it is not known.
+	Policy cluster.Policy
 	// Pods says what the runtime has against a manifest; nil: nobody is asked.
 	Pods PodChecker
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/kubecrank/kubecrank/cmd/precheck"
 	"github.com/kubecrank/kubecrank/manifests/config"
 	"github.com/kubecrank/kubecrank/phases"
+	"github.com/kubecrank/kubecrank/phases/cluster"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/runtime/payload"
 )
@@ -19,7 +20,8 @@ import (
 func (a *app) components() (plan.Components, phases.Payload, error) {
 	if a.global.componentsDir == "" {
 		if p, ok := payload.Embedded(); ok {
-			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version(), Pods: precheck.Pods{}}, nil
+			return p, phases.Payload{Digest: p.Digest(), Size: p.Size(), Version: p.Version(),
+				Policy: policyOf(p.Version()), Pods: precheck.Pods{}}, nil
 		}
 	}
 	located, err := payload.Locate(a.global.componentsDir)
@@ -30,7 +32,22 @@ func (a *app) components() (plan.Components, phases.Payload, error) {
 	if err != nil {
 		return nil, phases.Payload{}, &usageError{err: err}
 	}
-	return located, phases.Payload{Version: located.Version(), Pods: precheck.Pods{}}, nil
+	return located, phases.Payload{Version: located.Version(), Policy: policyOf(located.Version()), Pods: precheck.Pods{}}, nil
+}
+
+// policyOf is what the components of a version create in a new cluster. It is known of this program's own version;
+// of a damaged program, staging says so.
+func policyOf(version string) cluster.Policy {
+	p, ok := payload.Embedded()
+	if !ok || p.Version() != version {
+		return cluster.Policy{}
+	}
+	data, err := p.Policy()
+	if err != nil {
+		return cluster.Policy{}
+	}
+	policy, _ := cluster.ParsePolicy(data) // of an older payload there is none
+	return policy
 }
 
 // componentsFor is the directory in which the supervisor of a configuration

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/kubecrank/kubecrank/manifests/config"
@@ -68,6 +69,8 @@ type API interface {
 	// of a kubeconfig, and tells whether that changed anything. It tries again
 	// until ctx ends as long as the server is merely not ready.
 	Apply(ctx context.Context, to Endpoint, obj cluster.Object) (changed bool, err error)
+	// Bootstrap creates objects and service accounts in a cluster that has no role yet, as soon as its server answers.
+	Bootstrap(ctx context.Context, to Endpoint, objects []json.RawMessage, accounts []string) (made int, err error)
 	// Open returns a reader that keeps its connection. It sends nothing yet.
 	Open(to Endpoint) (Reader, error)
 }

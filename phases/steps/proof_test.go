@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,10 @@ type scriptedAPI struct {
 
 func (a *scriptedAPI) Apply(context.Context, plan.Endpoint, cluster.Object) (bool, error) {
 	return false, errors.New("nothing is applied")
+}
+
+func (a *scriptedAPI) Bootstrap(context.Context, plan.Endpoint, []json.RawMessage, []string) (int, error) {
+	return 0, nil
 }
 
 func (a *scriptedAPI) Open(plan.Endpoint) (plan.Reader, error) { return a, nil }
