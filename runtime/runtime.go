@@ -73,9 +73,9 @@ type Sandbox interface {
 	Close(ctx context.Context) error
 }
 
-// Mortal is implemented by a Sandbox that may end while its containers are wanted: a thing of its own, as
+// EndNotifier is implemented by a Sandbox that may end while its containers are wanted: a thing of its own, as
 // CRI's is, and not only a name for what processes share.
-type Mortal interface {
+type EndNotifier interface {
 	// Ended blocks until the sandbox can hold no containers any more, which may be so from the start
 	// for one that was found, and returns nil; or until ctx ends. The supervisor then stops what is
 	// left in it, closes it and opens the pod anew (pkg/kubelet/kuberuntime/util PodSandboxChanged).

@@ -83,21 +83,21 @@ func identify(full string, found []runtime.Found, want *runtime.Pod, rec *record
 	info := found[0].Info()
 	none := int64(1) // what the kubelet grants to containers that it does not know
 	name, namespace := splitFullName(full)
-	stranger := &corev1.Pod{
+	orphan := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: types.UID(info.PodUID)},
 		Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, TerminationGracePeriodSeconds: &none},
 	}
 	for i, f := range found {
 		if !f.Exited {
 			// The index keeps two of one name apart; nothing of this pod is ever started.
-			stranger.Spec.Containers = append(stranger.Spec.Containers, corev1.Container{Name: fmt.Sprintf("%s/%d", f.Info().Name, i)})
+			orphan.Spec.Containers = append(orphan.Spec.Containers, corev1.Container{Name: fmt.Sprintf("%s/%d", f.Info().Name, i)})
 		}
 	}
-	return &runtime.Pod{Pod: stranger, Hash: strangerHash}
+	return &runtime.Pod{Pod: orphan, Hash: orphanHash}
 }
 
-// strangerHash is the hash of no manifest.
-const strangerHash = "unknown"
+// orphanHash is the hash of no manifest.
+const orphanHash = "unknown"
 
 func splitFullName(full string) (name, namespace string) {
 	for i := len(full) - 1; i >= 0; i-- {
@@ -138,7 +138,7 @@ func (p *pod) adopt(found []runtime.Found, rec *record) {
 	alive, mainAlive := 0, false
 	for i, f := range found {
 		name := f.Info().Name
-		if cur.Hash == strangerHash {
+		if cur.Hash == orphanHash {
 			name = fmt.Sprintf("%s/%d", name, i)
 		}
 		if old, ok := byName[name]; ok && (!old.Exited || f.Exited && old.Info().RestartCount > f.Info().RestartCount) {

@@ -20,9 +20,9 @@ import (
 
 // Client talks to a supervisor through its control socket.
 type Client struct {
-	path     string
-	patience time.Duration // for an answer that needs no work
-	http     *http.Client
+	path    string
+	timeout time.Duration // for an answer that needs no work
+	http    *http.Client
 }
 
 // SilentError is a supervisor that is there and does not answer.
@@ -51,8 +51,8 @@ func (e *SilentError) Hint() string {
 
 // NewClient makes a client; it connects when it is used.
 func NewClient(socketPath string) *Client {
-	const patience = 15 * time.Second // an answer takes milliseconds
-	return &Client{path: socketPath, patience: patience, http: &http.Client{Transport: &http.Transport{
+	const timeout = 15 * time.Second // an answer takes milliseconds
+	return &Client{path: socketPath, timeout: timeout, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socketPath) },
 	}}}
@@ -62,7 +62,7 @@ func NewClient(socketPath string) *Client {
 // runtime.ErrNotRunning when nobody answers.
 func (c *Client) Status(ctx context.Context) (runtime.Status, error) {
 	var status runtime.Status
-	limited, cancel := context.WithTimeout(ctx, c.patience)
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	body, err := c.do(limited, http.MethodGet, pathStatus, nil)
 	if err != nil {
@@ -75,12 +75,12 @@ func (c *Client) Status(ctx context.Context) (runtime.Status, error) {
 	return status, nil
 }
 
-// silent makes a *SilentError of an error that only says that the patience is over.
+// silent makes a *SilentError of an error that only says that the timeout is over.
 func (c *Client) silent(ctx, limited context.Context, err error) error {
 	if ctx.Err() != nil || limited.Err() == nil {
 		return err
 	}
-	e := &SilentError{Path: c.path, Waited: c.patience}
+	e := &SilentError{Path: c.path, Waited: c.timeout}
 	conn, err := dial(ctx, c.path) // the kernel says who listens, also when it does nothing else
 	if err != nil {
 		return e

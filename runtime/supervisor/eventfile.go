@@ -33,7 +33,7 @@ type eventFile struct {
 	mu      sync.Mutex
 	pending []runtime.Event
 	dropped int
-	wake    bell
+	wake    notifier
 
 	// Of the writing goroutine only.
 	file    *os.File
@@ -51,7 +51,7 @@ const (
 )
 
 func newEventFile(path string, log *slog.Logger) *eventFile {
-	return &eventFile{path: path, limit: eventFileLimit, log: log, wake: newBell()}
+	return &eventFile{path: path, limit: eventFileLimit, log: log, wake: newNotifier()}
 }
 
 // put keeps an event for the next write.
@@ -63,12 +63,12 @@ func (f *eventFile) put(e runtime.Event) {
 		f.dropped++
 	}
 	f.pending = append(f.pending, e)
-	f.wake.ring()
+	f.wake.notify()
 }
 
 // run writes events until ctx ends. What comes later is for close.
 func (f *eventFile) run(ctx context.Context) {
-	f.wake.answer(ctx, eventDelay, f.flush)
+	f.wake.serve(ctx, eventDelay, f.flush)
 }
 
 // close writes what is left; nothing is written after it.

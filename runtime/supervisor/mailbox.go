@@ -7,16 +7,16 @@ import "sync"
 type mailbox[T any] struct {
 	mu    sync.Mutex
 	queue []T
-	ready bell // holds one token while the queue may not be empty
+	ready notifier // holds one token while the queue may not be empty
 }
 
-func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{ready: newBell()} }
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{ready: newNotifier()} }
 
 func (m *mailbox[T]) put(v T) {
 	m.mu.Lock()
 	m.queue = append(m.queue, v)
 	m.mu.Unlock()
-	m.ready.ring()
+	m.ready.notify()
 }
 
 // take returns all that came since the last call.

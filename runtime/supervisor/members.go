@@ -61,14 +61,14 @@ func (s *supervisor) apply() {
 		}
 	}
 	s.reorder()
-	for _, full := range slices.SortedFunc(maps.Keys(s.members), s.leaversFirst) {
+	for _, full := range slices.SortedFunc(maps.Keys(s.members), s.removedFirst) {
 		s.permit(s.members[full])
 	}
 	s.show()
 }
 
-// leaversFirst is the order in which a change is acted on: what is removed, then the rest, by name (statement 26).
-func (s *supervisor) leaversFirst(a, b string) int {
+// removedFirst is the order in which a change is acted on: what is removed, then the rest, by name (statement 26).
+func (s *supervisor) removedFirst(a, b string) int {
 	stays := func(full string) int {
 		if s.members[full].want == nil {
 			return 0
@@ -99,7 +99,7 @@ func (s *supervisor) merge() map[string]*runtime.Pod {
 			s.problems = append(s.problems, u.Problems...)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *runtime.Pod) int { return cmp.Compare(s.newcomer(a), s.newcomer(b)) })
+	slices.SortStableFunc(all, func(a, b *runtime.Pod) int { return cmp.Compare(s.originRank(a), s.originRank(b)) })
 	for _, pod := range all {
 		other := desired[pod.FullName()]
 		if other == nil {
@@ -116,8 +116,8 @@ func (s *supervisor) merge() map[string]*runtime.Pod {
 	return desired
 }
 
-// newcomer is 0 for a pod of the origin that is in use, 1 for others.
-func (s *supervisor) newcomer(pod *runtime.Pod) int {
+// originRank is 0 for a pod of the origin that is in use, 1 for others.
+func (s *supervisor) originRank(pod *runtime.Pod) int {
 	if m := s.members[pod.FullName()]; m != nil && m.want != nil && m.want.Origin == pod.Origin {
 		return 0
 	}
@@ -169,16 +169,16 @@ func (s *supervisor) reorder() {
 			s.affects[first] = append(s.affects[first], full)
 		}
 	}
-	s.leavers = map[string][]string{}
+	s.removed = map[string][]string{}
 	for full, m := range s.members {
 		if m.want == nil {
-			s.leavers[m.spec.Origin] = append(s.leavers[m.spec.Origin], full)
+			s.removed[m.spec.Origin] = append(s.removed[m.spec.Origin], full)
 		}
 	}
 	for full, m := range s.members {
 		if m.want != nil { // a leaving pod holds up what its file defines now
-			for _, leaver := range s.leavers[m.want.Origin] {
-				s.affects[leaver] = append(s.affects[leaver], full)
+			for _, old := range s.removed[m.want.Origin] {
+				s.affects[old] = append(s.affects[old], full)
 			}
 		}
 	}
@@ -206,8 +206,8 @@ func (s *supervisor) permit(m *member) {
 		}
 	}
 	if m.want != nil {
-		for _, leaver := range s.leavers[m.want.Origin] { // statement 31: the file's earlier pod goes first
-			if n := s.members[leaver]; n != nil && n.want == nil && n.alive {
+		for _, old := range s.removed[m.want.Origin] { // statement 31: the file's earlier pod goes first
+			if n := s.members[old]; n != nil && n.want == nil && n.alive {
 				e.start, e.waitingFor = false, shortName(n.spec)+" to end"
 			}
 		}

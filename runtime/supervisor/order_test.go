@@ -128,7 +128,7 @@ func TestStatic_026_RemovedFirst(t *testing.T) {
 		b.set(newPod("a"), newPod("m"))
 		b.end() // the members are ours now
 		b.s.members["z-node1_default"] = &member{}
-		got := slices.SortedFunc(maps.Keys(b.s.members), b.s.leaversFirst)
+		got := slices.SortedFunc(maps.Keys(b.s.members), b.s.removedFirst)
 		if want := []string{"z-node1_default", "a-node1_default", "m-node1_default"}; !slices.Equal(got, want) {
 			t.Errorf("the order is %q, want %q", got, want)
 		}

@@ -63,7 +63,7 @@ type records struct {
 	mu    sync.Mutex
 	all   map[string]*record // by full name
 	dirty map[string]bool
-	wake  bell
+	wake  notifier
 }
 
 const (
@@ -76,7 +76,7 @@ const (
 // openRecords reads what an earlier supervisor left. What cannot be read is reported and left out: at
 // worst a pod is stopped with the default grace period.
 func openRecords(dir string, log *slog.Logger) (*records, error) {
-	r := &records{dir: dir, log: log, all: map[string]*record{}, dirty: map[string]bool{}, wake: newBell()}
+	r := &records{dir: dir, log: log, all: map[string]*record{}, dirty: map[string]bool{}, wake: newNotifier()}
 	if dir == "" {
 		return r, nil
 	}
@@ -157,12 +157,12 @@ func (r *records) put(fullName string, rec *record) {
 		return
 	}
 	r.dirty[fullName] = true
-	r.wake.ring()
+	r.wake.notify()
 }
 
 // run writes records until ctx ends, and the last ones then.
 func (r *records) run(ctx context.Context) {
-	r.wake.answer(ctx, saveDelay, r.flush)
+	r.wake.serve(ctx, saveDelay, r.flush)
 	r.flush()
 }
 
@@ -208,7 +208,7 @@ func (r *records) prune(present func(fullName string) bool) {
 
 // record stores the state of the pod, if it has changed in what a record holds.
 func (p *pod) record() {
-	if p.cur == nil || p.cur.Hash == strangerHash {
+	if p.cur == nil || p.cur.Hash == orphanHash {
 		return
 	}
 	rec := &record{Version: recordVersion, Pod: p.cur.Pod, Source: p.cur.Source, Origin: p.cur.Origin, Hash: p.cur.Hash,

@@ -198,13 +198,13 @@ func (p *pod) forget() {
 // watchSandbox tells of the end of a sandbox that can end by itself.
 func (p *pod) watchSandbox() {
 	sandbox := p.sandbox
-	mortal, ok := sandbox.(runtime.Mortal)
+	notifier, ok := sandbox.(runtime.EndNotifier)
 	if !ok {
 		return
 	}
 	p.async(func(ctx context.Context) event {
 		for delay := time.Second; ; delay = min(2*delay, 10*time.Second) {
-			if err := mortal.Ended(ctx); err == nil {
+			if err := notifier.Ended(ctx); err == nil {
 				return evSandbox{sandbox}
 			}
 			if !sleepUntil(ctx, time.Now().Add(delay)) { // a runtime that is away for a while

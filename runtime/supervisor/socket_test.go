@@ -440,7 +440,7 @@ func TestClientOfSilentSupervisor(t *testing.T) {
 	}
 	defer l.Close()
 	c := NewClient(path)
-	c.patience = 20 * time.Millisecond
+	c.timeout = 20 * time.Millisecond
 	_, err = c.Status(t.Context())
 	var silent *SilentError
 	if !errors.As(err, &silent) || silent.PID != os.Getpid() || !strings.Contains(silent.Hint(), "kill -CONT") {

@@ -19,8 +19,8 @@ import (
 // stopSlack is what a stop may take beyond the grace period: the kill, and the removal of what was left.
 const stopSlack = 15 * time.Second
 
-// workPatience bounds the wait for the work that is under way when the supervisor ends.
-const workPatience = 30 * time.Second
+// workTimeout bounds the wait for the work that is under way when the supervisor ends.
+const workTimeout = 30 * time.Second
 
 // requestStop asks for an orderly stop of everything; more than once is the same as once.
 func (s *supervisor) requestStop() { s.once.Do(func() { close(s.stops) }) }
@@ -148,7 +148,7 @@ func (s *supervisor) awaitWork() {
 	go func() { s.work.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(workPatience):
+	case <-time.After(workTimeout):
 		s.log.Warn("work that does not end is left alone")
 	}
 }

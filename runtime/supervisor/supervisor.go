@@ -96,7 +96,7 @@ type supervisor struct {
 	members  map[string]*member
 	order    order
 	affects  map[string][]string     // full name -> those whose permissions depend on it
-	leavers  map[string][]string     // origin -> members that shall go
+	removed  map[string][]string     // origin -> members that shall go
 	lastGood map[string]*runtime.Pod // adopted pods whose manifest cannot be read at the moment
 	warned   map[string]bool
 	problems []runtime.Problem

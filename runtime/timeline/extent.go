@@ -8,8 +8,8 @@ import (
 
 const (
 	// How long after the last line of a run its pods are watched.
-	settle   = 120.0 // it has ended: pods that it did not wait for
-	patience = 600.0 // it has not, or there was none
+	settle  = 120.0 // it has ended: pods that it did not wait for
+	timeout = 600.0 // it has not, or there was none
 	// gathering is how long after all were ready another pod is still one of them: those that are started at once
 	// do not tell of it at once, and the first may be ready before the last has begun.
 	gathering = 1.0
@@ -26,7 +26,7 @@ type extent struct {
 }
 
 func newExtent(ran float64, ended bool) *extent {
-	x := &extent{ran: ran, ended: ended, horizon: ran + patience, ready: map[string]float64{}}
+	x := &extent{ran: ran, ended: ended, horizon: ran + timeout, ready: map[string]float64{}}
 	if ended {
 		x.horizon = ran + settle
 	}

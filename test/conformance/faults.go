@@ -60,11 +60,11 @@ func (r *faulty) OpenPod(ctx context.Context, pod *runtime.Pod) (runtime.Sandbox
 		return nil, err
 	}
 	s := &faultySandbox{sandbox, r}
-	if mortal, ok := sandbox.(runtime.Mortal); ok {
+	if notifier, ok := sandbox.(runtime.EndNotifier); ok {
 		return struct {
 			runtime.Sandbox
-			runtime.Mortal
-		}{s, mortal}, nil
+			runtime.EndNotifier
+		}{s, notifier}, nil
 	}
 	return s, nil
 }
