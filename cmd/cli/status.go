@@ -19,8 +19,8 @@ import (
 	"github.com/kubecrank/kubecrank/cmd/expiry"
 	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/phases/journal"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/printable"
 	"github.com/kubecrank/kubecrank/runtime"
 )

@@ -9,8 +9,8 @@ import (
 	"github.com/kubecrank/kubecrank/cmd/hint"
 	"github.com/kubecrank/kubecrank/cmd/survey"
 	"github.com/kubecrank/kubecrank/manifests/config"
-	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/phases/apply"
+	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/runtime"
 )
 
