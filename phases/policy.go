@@ -64,7 +64,7 @@ func (s *State) accounts() []string {
 			if c.Off {
 				controllers = strings.ReplaceAll(","+enabled+",", ",*,", ",")
 			}
-			if !(c.Gated && gates) && isEnabled(controllers, c.Names...) {
+			if (!c.Gated || !gates) && isEnabled(controllers, c.Names...) {
 				names = append(names, account.Name)
 				break
 			}

@@ -114,7 +114,8 @@ func (a *app) explainNotRunning(err error) error {
 func (a *app) howToSupervise() string {
 	paths, root := config.PathsBelow(a.global.root), a.rootFlag()
 	history, err := journal.Load(a.global.root, paths)
-	if _, started := history.Claim(resource.Resource{Kind: resource.Process, Key: paths.Socket}); started || err != nil { // what cannot be read is init's journal, too
+	_, started := history.Claim(resource.Resource{Kind: resource.Process, Key: paths.Socket})
+	if started || err != nil { // a journal that cannot be read is init's, too
 		return "kubecrank supervise" + root + " starts it again, and so does kubecrank init" + root + " with the flags that it had"
 	}
 	return "kubecrank init" + root + " makes a control plane here; a supervisor of other pods is started again with the flags " +

@@ -44,7 +44,8 @@ func (r *run) why() string {
 // unrecorded is an error if something of this root runs that its journal does
 // not know: its ports and files would stand in the way of init in many places.
 func (r *run) unrecorded(ctx context.Context) error {
-	if _, ours := r.facts.History.Claim(resource.Resource{Kind: resource.Process, Key: r.cfg.Paths().Socket}); ours && r.facts.JournalError == nil {
+	_, ours := r.facts.History.Claim(resource.Resource{Kind: resource.Process, Key: r.cfg.Paths().Socket})
+	if ours && r.facts.JournalError == nil {
 		return nil
 	}
 	if r.facts.JournalError != nil && notAllowed(r.facts.JournalError) {

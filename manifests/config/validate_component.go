@@ -28,7 +28,8 @@ func (k *checker) args(field string, args []Arg) {
 		case strings.HasPrefix(a.Name, "-"):
 			k.bad(at, a.Name, "the name starts with a dash", "Write the flag's name without its dashes.")
 		case strings.ContainsAny(a.Name, "= \t\r\n"):
-			k.bad(at, a.Name, "the name has characters that a flag's name cannot have", "Write the flag's name and its value as name and value.")
+			k.bad(at, a.Name, "the name has characters that a flag's name cannot have",
+				"Write the flag's name and its value as name and value.")
 		case a.Name == "help" || a.Name == "version" && !strings.HasPrefix(a.Value, "v"): // --version=v1.36.3 sets what is reported
 			k.bad(at, a.Name, "with it the component prints a text and exits", "Take it out.")
 		}

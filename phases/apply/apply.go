@@ -252,7 +252,8 @@ func (a *applier) makeFiles(h plan.Host, ph plan.Phase, tasks []task, late bool)
 			t.files = files
 			for _, f := range files {
 				a.files.put(f)
-				t.work.Makes = append(t.work.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: f.Path}, SHA256: resource.Sum(f.Data), Mode: f.Mode})
+				file := resource.Resource{Kind: resource.File, Key: f.Path}
+				t.work.Makes = append(t.work.Makes, resource.Claim{Resource: file, SHA256: resource.Sum(f.Data), Mode: f.Mode})
 			}
 			return nil
 		})
@@ -273,8 +274,8 @@ func (a *applier) host(ctx context.Context) plan.Host {
 		Claim: n.Journal.Claim,
 		Look: func(path string) resource.Seen {
 			if f, ok := a.files.get(path); ok {
-				return resource.Seen{Kind: resource.Regular, Mode: f.Mode, UID: int64(os.Geteuid()), GID: int64(os.Getegid()), SHA256: resource.Sum(f.Data),
-					Data: f.Data}
+				return resource.Seen{Kind: resource.Regular, Mode: f.Mode, UID: int64(os.Geteuid()), GID: int64(os.Getegid()),
+					SHA256: resource.Sum(f.Data), Data: f.Data}
 			}
 			return resource.Look(path, n.Root == "")
 		},

@@ -151,7 +151,7 @@ func (e *Error) Hint() string {
 	return fmt.Sprintf("correct or delete line %d of the file; what that line records will not be undone by reset", e.Line)
 }
 
-// OpenJournal opens the journal of a configuration for writing. The caller
+// Open opens the journal of a configuration for writing. The caller
 // holds the Lock. A torn last line is cut off with the first Commit.
 func Open(root string, paths config.Paths) (*Journal, error) {
 	history, whole, err := load(root, paths.Journal)
@@ -301,7 +301,8 @@ func MadeDirs(like Record, path string, made []string) []Record {
 		if dir == path {
 			kind = resource.Tree
 		}
-		records = append(records, Record{Time: like.Time, Verb: like.Verb, What: StepDone, Claim: &resource.Claim{Resource: resource.Resource{Kind: kind, Key: dir}}})
+		claim := &resource.Claim{Resource: resource.Resource{Kind: kind, Key: dir}}
+		records = append(records, Record{Time: like.Time, Verb: like.Verb, What: StepDone, Claim: claim})
 	}
 	return records
 }

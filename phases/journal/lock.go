@@ -53,7 +53,7 @@ func (e *LockedError) Error() string {
 // Hint says what to do next.
 func (e *LockedError) Hint() string { return "wait until it has ended, and run this again" }
 
-// AcquireLock takes the lock, or says at once who holds it (*LockedError).
+// Acquire takes the lock, or says at once who holds it (*LockedError).
 // What a killed run left of its own beginning or end is swept up.
 func Acquire(paths config.Paths, verb string) (*Lock, error) {
 	for range 100 { // each turn lost means that a reset removed the file between two of our calls

@@ -18,6 +18,7 @@ func (s Note) Describe() string { return s.Text }
 // Compare implements Step.
 func (Note) Compare(Host) Work { return Work{State: Runs} }
 
+// ConflictOf returns the conflict that a step's work is, at the path that the step is about.
 func ConflictOf(s Step, w Work) ConflictAt {
 	at := s.Describe()
 	if p, ok := s.(interface{ Where() string }); ok {

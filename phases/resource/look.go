@@ -127,6 +127,7 @@ func Cause(err error) string {
 	return err.Error()
 }
 
+// Sum returns the SHA-256 sum of data, in hex.
 func Sum(data []byte) string {
 	h := sha256.Sum256(data)
 	return hex.EncodeToString(h[:])

@@ -22,6 +22,7 @@ type Remover struct {
 	mounts map[string]bool
 }
 
+// NewRemover returns a Remover for a root, "" for the host's own paths. It reads once what is mounted.
 func NewRemover(root string) (*Remover, error) {
 	mounts, err := mountPoints()
 	if err != nil {
@@ -119,6 +120,7 @@ func (r *Remover) File(path string, wrote func(sum string) bool) error {
 	})
 }
 
+// ChangedByHand says why a file of ours is left.
 const ChangedByHand = "it was changed since kubecrank wrote it"
 
 // EmptyDir removes a directory if it is empty.
@@ -208,6 +210,7 @@ func ignoreGone(err error) error {
 	return err
 }
 
+// CannotRemove returns the error of a removal, nil if there was nothing to remove.
 func CannotRemove(path string, err error) error {
 	if err == nil || Gone(err) {
 		return nil

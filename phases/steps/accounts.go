@@ -143,7 +143,8 @@ func (s Own) Compare(h plan.Host) plan.Work {
 		return plan.Work{State: plan.Unchanged}
 	}
 	if _, ours := h.At(s.Path); !ours {
-		made := resource.Claim{Resource: resource.Resource{Kind: resource.Owner, Key: s.Path}, UID: seen.UID, GID: seen.GID, Mode: seen.Mode}
+		owner := resource.Resource{Kind: resource.Owner, Key: s.Path}
+		made := resource.Claim{Resource: owner, UID: seen.UID, GID: seen.GID, Mode: seen.Mode}
 		if _, known := h.Claim(made.Resource); !known {
 			w.Makes = []resource.Claim{made}
 		}

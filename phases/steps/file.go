@@ -68,7 +68,9 @@ func (s MakeDir) Compare(h plan.Host) plan.Work {
 }
 
 func (s MakeDir) make(dirs []string) plan.Work {
-	w := plan.Work{State: plan.New, Do: func(context.Context, *plan.Node) (plan.Outcome, error) { return plan.Outcome{}, makeDirs(dirs, s.Mode) }}
+	w := plan.Work{State: plan.New, Do: func(context.Context, *plan.Node) (plan.Outcome, error) {
+		return plan.Outcome{}, makeDirs(dirs, s.Mode)
+	}}
 	for _, dir := range dirs {
 		made := resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: dir}, Mode: 0o755}
 		if dir == s.Path {
@@ -201,7 +203,8 @@ func (s WriteFile) Compare(h plan.Host) plan.Work {
 	case ours && s.Editable && o.Edited(seen.SHA256, resource.Sum(s.Data)):
 		return plan.Work{State: plan.Unchanged, Detail: "it was edited by hand, and stays as it is"}
 	case ours && s.Editable && !h.History.SetUp && !o.Wrote(seen.SHA256) && cmp.Or(o.Edits, o.SHA256) == resource.Sum(s.Data):
-		made := resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: s.Path}, SHA256: seen.SHA256, Mode: seen.Mode, Edits: resource.Sum(s.Data)}
+		file := resource.Resource{Kind: resource.File, Key: s.Path}
+		made := resource.Claim{Resource: file, SHA256: seen.SHA256, Mode: seen.Mode, Edits: resource.Sum(s.Data)}
 		return plan.Work{State: plan.Unchanged, Detail: "it was edited by hand, and stays as it is", Makes: []resource.Claim{made}}
 	case !ours:
 		w.Refused, w.Detail = plan.NotOurs, "it is there already, with other content, and kubecrank did not write it"

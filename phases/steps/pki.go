@@ -296,7 +296,8 @@ func (p *pair) look(h plan.Host) (w plan.Work, ok bool) {
 			return plan.Work{State: plan.Unknown, Detail: file.Error}, false
 		case resource.Absent, resource.Regular:
 		default:
-			return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: fmt.Sprintf("%s is a %s, not a file", file.path, file.Kind)}, false
+			detail := fmt.Sprintf("%s is a %s, not a file", file.path, file.Kind)
+			return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: detail}, false
 		}
 	}
 	return plan.Work{}, true
@@ -306,7 +307,8 @@ func (p *pair) absent() bool { return p.one.Kind == resource.Absent && p.two.Kin
 
 // modifiable says whether what is there of the pair is ours to replace.
 func (p *pair) modifiable(h plan.Host) bool {
-	return (p.one.Kind == resource.Absent || modifiable(h, p.first, p.one)) && (p.two.Kind == resource.Absent || modifiable(h, p.second, p.two))
+	return (p.one.Kind == resource.Absent || modifiable(h, p.first, p.one)) &&
+		(p.two.Kind == resource.Absent || modifiable(h, p.second, p.two))
 }
 
 func (p *pair) found(h plan.Host) plan.Work {

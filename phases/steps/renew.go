@@ -95,7 +95,8 @@ func renewal(h plan.Host, paths []string, files func(h plan.Host, first []byte) 
 	switch first.Kind {
 	case resource.Regular:
 	case resource.Absent:
-		return plan.Work{State: plan.Conflict, Refused: plan.NotValid, Detail: "it is not there", Hint: "kubecrank init makes what is missing"}
+		return plan.Work{State: plan.Conflict, Refused: plan.NotValid, Detail: "it is not there",
+			Hint: "kubecrank init makes what is missing"}
 	case resource.Unreadable:
 		return plan.Work{State: plan.Unknown, Detail: first.Error}
 	default:

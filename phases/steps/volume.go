@@ -65,7 +65,8 @@ func (s MakeVolume) Compare(h plan.Host) plan.Work {
 		w.Makes = append(w.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.Dir, Key: dir}, Mode: volumeDirMode})
 	}
 	if s.File {
-		w.Makes = append(w.Makes, resource.Claim{Resource: resource.Resource{Kind: resource.File, Key: s.Path}, Mode: volumeFileMode, SHA256: resource.Sum(nil)})
+		file := resource.Resource{Kind: resource.File, Key: s.Path}
+		w.Makes = append(w.Makes, resource.Claim{Resource: file, Mode: volumeFileMode, SHA256: resource.Sum(nil)})
 	}
 	w.Do = func(context.Context, *plan.Node) (plan.Outcome, error) {
 		if err := makeDirs(dirs, volumeDirMode); err != nil || !s.File {

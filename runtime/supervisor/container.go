@@ -308,7 +308,8 @@ func (p *pod) again(c *container) {
 	wait := c.backOff.Wait
 	c.reason = runtime.ReasonCrashLoop
 	c.message = fmt.Sprintf("back-off %s restarting failed container=%s pod=%s(%s)", wait, c.spec.Name, p.fullName, p.cur.UID)
-	p.event(c, runtime.Warning, runtime.ReasonBackOff, "Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName+"("+string(p.cur.UID)+")")
+	p.event(c, runtime.Warning, runtime.ReasonBackOff,
+		"Back-off restarting failed container "+c.spec.Name+" in pod "+p.fullName+"("+string(p.cur.UID)+")")
 	run := c.run
 	c.timer = time.AfterFunc(left, func() { p.in.put(evDue{c, run}) })
 }

@@ -142,7 +142,8 @@ func (p *pod) kill(c *container, grace time.Duration, message string) {
 		if hooks := target.spec.Lifecycle; hooks != nil && hooks.PreStop != nil {
 			if err := p.preStop(ctx, target, grace); err != nil {
 				failed := who
-				failed.Type, failed.Reason, failed.Message = runtime.Warning, runtime.ReasonFailedPreStopHook, "PreStopHook failed: "+err.Error()
+				failed.Type, failed.Reason = runtime.Warning, runtime.ReasonFailedPreStopHook
+				failed.Message = "PreStopHook failed: " + err.Error()
 				p.history.add(p.fullName, failed)
 			}
 		}

@@ -207,7 +207,8 @@ func (p *pod) onProbe(e evProbe) {
 	good := e.outcome == passed || e.outcome == warned
 	switch {
 	case e.outcome == unknown:
-		p.event(c, runtime.Warning, runtime.ReasonUnhealthy, fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
+		p.event(c, runtime.Warning, runtime.ReasonUnhealthy,
+			fmt.Sprintf("%s probe errored and resulted in unknown state: %s", e.kind, e.text))
 		return
 	case e.outcome == warned:
 		p.event(c, runtime.Warning, runtime.ReasonProbeWarning, fmt.Sprintf("%s probe warning: %s", e.kind, e.text))

@@ -121,7 +121,8 @@ func describe(status *runtime.PodStatus, full string) string {
 
 // lastEvent is the last one of a stop. Without it the stop did not come to its end.
 func (s *supervisor) lastEvent() runtime.Event {
-	e := runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin), Type: runtime.Normal, Reason: runtime.ReasonStopped, Message: allStopped}
+	e := runtime.Event{Time: time.Now(), Offset: time.Since(s.history.begin),
+		Type: runtime.Normal, Reason: runtime.ReasonStopped, Message: allStopped}
 	if len(s.unended) > 0 {
 		e.Type, e.Reason, e.Message = runtime.Warning, runtime.ReasonStopIncomplete, strings.Join(s.unended, "; ")
 	}

@@ -279,7 +279,8 @@ func (s *supervisor) list(ctx context.Context, listed chan<- []runtime.Found) {
 	for {
 		found, err := s.rt.List(ctx)
 		if err != nil {
-			s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailed, Message: "cannot list running containers: " + err.Error()})
+			s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailed,
+				Message: "cannot list running containers: " + err.Error()})
 		}
 		if err == nil || found != nil { // an error beside a result only names what could not be read
 			listed <- found
@@ -363,7 +364,8 @@ func (s *supervisor) tellProblems(problems []runtime.Problem) {
 		if problem.Line > 0 {
 			message += fmt.Sprintf(":%d", problem.Line)
 		}
-		s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailedValidation, Message: message + ": " + problem.Message})
+		s.history.add("", runtime.Event{Type: runtime.Warning, Reason: runtime.ReasonFailedValidation,
+			Message: message + ": " + problem.Message})
 	}
 	if len(s.warned) > 10000 { // a file that is broken in ever new ways
 		clear(s.warned)
