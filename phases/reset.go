@@ -18,15 +18,12 @@ import (
 // resetPhases is what reset does, one after the other.
 func resetPhases() []phase {
 	return []phase{
-		{"preflight", "check that this user may reset the node", nil, resetPreflight, nil},
-		{"stop", "stop the pods in reverse start order, then the supervisor", []string{"preflight"}, stop, nil},
-		{"remove", "remove what the journal says was made, last made first", []string{"stop"}, remove, nil},
-		{"state", "remove kubecrank's own files and the journal", []string{"remove"}, removeState, nil},
+		{name: "preflight", short: "check that this user may reset the node", steps: resetPreflight},
+		{name: "stop", short: "stop the pods in reverse start order, then the supervisor", after: []string{"preflight"}, steps: stop},
+		{name: "remove", short: "remove what the journal says was made, last made first", after: []string{"stop"}, steps: remove},
+		{name: "state", short: "remove kubecrank's own files and the journal", after: []string{"remove"}, steps: removeState},
 	}
 }
-
-// ResetPhases names the phases of reset, in order.
-func ResetPhases() []PhaseInfo { return infos(resetPhases()) }
 
 // Reset plans the undoing of all that the journal of this root knows, whatever
 // the configuration was. Without a journal the plan is a note that there is
@@ -38,7 +35,7 @@ func Reset(cfg config.Config, f facts.Facts) (plan.Plan, error) {
 	}
 	list := resetPhases()
 	if f.History.Records == 0 {
-		list = []phase{{"summary", "there is nothing to do", nil, nothingToReset, nil}}
+		list = []phase{{name: "summary", short: "there is nothing to do", steps: nothingToReset}}
 	}
 	p, err := build(journal.VerbReset, list, s)
 	if err != nil {

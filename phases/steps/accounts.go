@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/kubecrank/kubecrank/phases/accounts"
@@ -135,11 +136,13 @@ func (s Own) Compare(h plan.Host) plan.Work {
 	default:
 		return plan.Work{State: plan.Conflict, Refused: plan.NotOurs, Detail: fmt.Sprintf("it is a %s", seen.Kind)}
 	}
-	inside := resource.Seen{Kind: resource.Absent}
-	if s.Tree {
-		inside = h.Look(s.Path + "/member")
+	given := s.is(seen) && seen.Mode == s.Mode
+	for _, name := range seen.Names {
+		inside := h.Look(filepath.Join(s.Path, name))
+		there := inside.Kind != resource.Absent && inside.Kind != resource.Unreadable
+		given = given && (!s.Tree || !there || name == lostAndFound || s.is(inside))
 	}
-	if s.is(seen) && seen.Mode == s.Mode && (inside.Kind != resource.Directory || s.is(inside)) {
+	if given {
 		return plan.Work{State: plan.Unchanged}
 	}
 	if _, ours := h.At(s.Path); !ours {
@@ -152,5 +155,8 @@ func (s Own) Compare(h plan.Host) plan.Work {
 	w.State, w.Detail = plan.Changed, fmt.Sprintf("it is user %d's, group %d's (%04o)", seen.UID, seen.GID, seen.Mode)
 	return w
 }
+
+// lostAndFound belongs to the file system: it is not given away.
+const lostAndFound = "lost+found"
 
 func (s Own) is(seen resource.Seen) bool { return seen.UID == s.UID && seen.GID == s.GID }

@@ -177,6 +177,16 @@ func TestOwn(t *testing.T) {
 		}
 	}
 
+	if again := tree.Compare(accountsHost(nil)); again.State != plan.Unchanged {
+		t.Errorf("the tree is %+v", again)
+	}
+	if err := os.WriteFile(filepath.Join(root, "data", "other"), nil, 0o600); err != nil { // whatever a component names its files
+		t.Fatal(err)
+	}
+	if again := tree.Compare(accountsHost(nil)); again.State != plan.Changed {
+		t.Errorf("with a file of root's in it the tree is %+v", again)
+	}
+
 	outside := filepath.Join(t.TempDir(), "shadow")
 	if err := errors.Join(os.WriteFile(outside, nil, 0o600), os.Symlink(outside, filepath.Join(root, "link")),
 		os.Symlink(filepath.Dir(outside), filepath.Join(root, "dir"))); err != nil {
