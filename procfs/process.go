@@ -80,7 +80,7 @@ func Args(pid int) ([]string, error) {
 
 // Environ returns the environment that a process was started with, one "NAME=value" at least.
 func Environ(pid int) ([]string, error) {
-	data, err := readFilled(pid, "environ")
+	data, err := readEnviron(pid)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +89,35 @@ func Environ(pid int) ([]string, error) {
 
 // Getenv returns the value of a variable that a process was started with, "" if it has none of that name.
 func Getenv(pid int, name string) (string, error) {
-	data, err := readFilled(pid, "environ")
+	data, err := readEnviron(pid)
 	if err != nil {
 		return "", err
 	}
 	return lookup(data, name), nil
+}
+
+// execTries is how often a process in the middle of execve is asked again, a millisecond apart.
+const execTries = 20
+
+// readEnviron asks a process again that is in the middle of execve. For a moment it has no environment, and a
+// caller that took this for the answer would miss a process of its own.
+func readEnviron(pid int) ([]byte, error) {
+	started := false
+	for range execTries {
+		data, err := readFilled(pid, "environ")
+		if started || !errors.Is(err, ErrEmpty) {
+			return data, err
+		}
+		if _, exeErr := Exe(pid); exeErr != nil {
+			return data, err // a thread of the kernel has no program
+		}
+		if _, argsErr := Args(pid); argsErr == nil {
+			started = true // the kernel sets both at once: what it lacks now, it lacks
+			continue
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return readFilled(pid, "environ")
 }
 
 func lookup(environ []byte, name string) string {

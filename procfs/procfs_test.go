@@ -315,3 +315,20 @@ func wait(t *testing.T, so func() bool) {
 		}
 	}
 }
+
+// A process that replaces its program again and again always has its environment: a sweep or an adoption that looked
+// in the moment of execve would take it for a stranger's.
+func TestGetenvDuringExec(t *testing.T) {
+	const loop = `n=0; while [ $n -lt 3 ]; do n=$((n+1)); done; exec sh -c "$0" "$0"`
+	cmd := exec.Command("sh", "-c", loop, loop)
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "MARK=ours"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	for range 5000 {
+		if value, err := Getenv(cmd.Process.Pid, "MARK"); err != nil || value != "ours" {
+			t.Fatalf("it is %q, %v", value, err)
+		}
+	}
+}
