@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,10 +28,11 @@ func leftover() error { return fmt.Errorf("process 42 (sh) does not end: %w", ru
 // told, and it starts again when that is gone.
 func TestExitIsPublishedBeforeLeftoversAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stuck := true
+		var stuck atomic.Bool // the runtime's goroutines read it
+		stuck.Store(true)
 		rt := &fakeRuntime{sweep: func(*fakeContainer) error {
 			time.Sleep(5 * time.Second)
-			if stuck {
+			if stuck.Load() {
 				return leftover()
 			}
 			return nil
@@ -55,7 +57,7 @@ func TestExitIsPublishedBeforeLeftoversAreGone(t *testing.T) {
 			t.Errorf("the events are %v", b.events("a"))
 		}
 		b.did("start a/main 0")
-		stuck = false
+		stuck.Store(false)
 		b.sleep(20 * time.Second)
 		b.did("start a/main 1")
 		b.state("a", "Running", true)
@@ -65,9 +67,10 @@ func TestExitIsPublishedBeforeLeftoversAreGone(t *testing.T) {
 // A supervisor that comes while something is left waits for the same.
 func TestAdoptedLeftoversGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stuck := true
+		var stuck atomic.Bool // the runtime's goroutines read it
+		stuck.Store(true)
 		rt := &fakeRuntime{sweep: func(*fakeContainer) error {
-			if stuck {
+			if stuck.Load() {
 				return leftover()
 			}
 			return nil
@@ -80,7 +83,7 @@ func TestAdoptedLeftoversGoFirst(t *testing.T) {
 		b.sleep(time.Minute)
 		b.did()
 		b.state("a", runtime.PodCleaningUp, false)
-		stuck = false
+		stuck.Store(false)
 		b.sleep(20 * time.Second)
 		b.did("start a/main 1")
 	})
@@ -239,7 +242,8 @@ func threads(t *testing.T) int {
 // unready.
 func TestHousekeepingFailureIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := &failingHouse{fakeRuntime: &fakeRuntime{}, err: errTest}
+		rt := &failingHouse{fakeRuntime: &fakeRuntime{}}
+		rt.fails.Store(true)
 		b := newBench(t, rt.fakeRuntime, func(o *Options) { o.Runtime = rt })
 		b.set(newPod("a"))
 		b.sleep(time.Hour)
@@ -256,7 +260,7 @@ func TestHousekeepingFailureIsTold(t *testing.T) {
 		if told != 1 {
 			t.Errorf("%d events", told)
 		}
-		rt.err = nil
+		rt.fails.Store(false)
 		b.sleep(time.Minute)
 		if st := b.s.statusNow(); len(st.Problems) != 0 {
 			t.Errorf("the status is %+v", st)
@@ -266,7 +270,12 @@ func TestHousekeepingFailureIsTold(t *testing.T) {
 
 type failingHouse struct {
 	*fakeRuntime
-	err error
+	fails atomic.Bool
 }
 
-func (h *failingHouse) Housekeep(context.Context) error { return h.err }
+func (h *failingHouse) Housekeep(context.Context) error {
+	if h.fails.Load() {
+		return errTest
+	}
+	return nil
+}
