@@ -67,8 +67,9 @@ var (
 	command  = regexp.MustCompile("(.?)\\{?\\bkubecrank\\}? ([^\n`|;&<>()\"']*)")
 )
 
-// elsewhere are the beginnings of paths that are not in this repository: placeholders, and what comes with containers and units.
-var elsewhere = []string{"phases/NAME", "runtime/NAME", "runtime/cri", "runtime/systemd"}
+// elsewhere are the beginnings of paths that a clean clone lacks: what make build makes, placeholders, and what comes with
+// containers and units.
+var elsewhere = []string{"runtime/payload/payload.bin", "phases/NAME", "runtime/NAME", "runtime/cri", "runtime/systemd"}
 
 // A text that gives the whole path of a file of Kubernetes or etcd may go on with the names of files and tests there.
 var upstream = regexp.MustCompile(`\b(?:pkg|plugin|staging|test/e2e_node|cmd/kube(?:adm|let|-[a-z-]+))/|\betcd's |k8s\.io/`)
@@ -199,7 +200,7 @@ func hasSuffix(set map[string]bool, suffix string) bool {
 // tree lists the paths below the repository, and the names of its files.
 func tree(t *testing.T) (paths, names map[string]bool) {
 	t.Helper()
-	paths, names = map[string]bool{"runtime/payload/payload.bin": true}, map[string]bool{} // make build makes it
+	paths, names = map[string]bool{}, map[string]bool{}
 	err := filepath.WalkDir(repository, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
