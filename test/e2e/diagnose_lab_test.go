@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -174,23 +175,22 @@ func (l *lab) apiServerAt(etcd string) change {
 	}
 }
 
-var handedOut = map[int]bool{}
+var lastPort atomic.Int64
 
-// freePort is a port that is free now and that no other call has returned.
+// freePort is a port that is free now and that no other call has returned. It lies below those of outgoing connections
+// (32768 and more): one that lasts would take the port before the pod that is to have it.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if !handedOut[port] {
-			handedOut[port] = true
+	for range 1000 {
+		port := 11000 + os.Getpid()%90*100 + int(lastPort.Add(1))
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err == nil {
+			l.Close()
 			return port
 		}
 	}
+	t.Fatal("cannot find a free port")
+	return 0
 }
 
 // supervise runs a supervisor for the lab's pods until the test ends; wrap is a command line in front of it.
