@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubecrank/kubecrank/manifests"
+	"github.com/kubecrank/kubecrank/pathname"
 	"github.com/kubecrank/kubecrank/phases/plan"
 	"github.com/kubecrank/kubecrank/phases/resource"
 	"github.com/kubecrank/kubecrank/phases/steps"
@@ -150,7 +151,7 @@ func hostPaths(files []manifests.File) []volume {
 // ownPath says whether a path is one that other steps make, or that lies in a directory which reset removes whole.
 func (s *State) ownPath(path string) bool {
 	for _, dir := range []string{s.Paths.Kubernetes, s.Paths.PKI, s.Paths.EtcdData, s.Paths.State, s.Paths.Run, s.Paths.PodLogs} {
-		if path == dir || strings.HasPrefix(path, dir+"/") {
+		if pathname.Below(dir, path) {
 			return true
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kubecrank/kubecrank/pathname"
 	"github.com/kubecrank/kubecrank/phases/diagnose"
 	"github.com/kubecrank/kubecrank/procfs"
 	"github.com/kubecrank/kubecrank/runtime"
@@ -163,8 +164,7 @@ func mountOf(path string) string {
 	}
 	best := ""
 	for _, m := range mounts {
-		below := m.Point == "/" || path == m.Point || strings.HasPrefix(path, m.Point+"/")
-		if below && len(m.Point) >= len(best) {
+		if pathname.Below(m.Point, path) && len(m.Point) >= len(best) {
 			best = m.Point
 		}
 	}
